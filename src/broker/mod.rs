@@ -1,0 +1,1 @@
+//! The broker: RabbitMQ over mutual TLS.

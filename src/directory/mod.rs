@@ -1,0 +1,1 @@
+//! The directory: which principals exist and what each may say.

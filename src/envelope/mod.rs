@@ -1,0 +1,1 @@
+//! Envelopes: a nested JWT, a compact JWE around a compact JWS.

@@ -1,0 +1,1 @@
+//! Keys of a vault and the sealing of values.

@@ -1,0 +1,96 @@
+//! What an entry says: who asked what, on which ground, and what came of it, with the true cause. Content never.
+//!
+//! SECURITY: the true cause of `nothing-to-show` stands here only; no log, metric or reply may tell the causes apart.
+
+use crate::{
+    calendar::Timestamp,
+    identifier::{Category, MessageId, MessageType, PrincipalId},
+    record::PersonId,
+};
+use serde::{Deserialize, Serialize};
+
+/// One entry, as JSON in the sealed store beside the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// When it was handled, by this relay's clock, in milliseconds.
+    pub at: i64,
+    /// Who asked.
+    pub author: PrincipalId,
+    /// The author's role in the directory.
+    pub role: String,
+    /// The asking message.
+    pub message: MessageId,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: MessageType,
+    /// SHA-256 of its JWS payload, in hexadecimal.
+    pub asked: String,
+    /// How and when the person was authenticated, where the author says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authenticated: Option<(String, Timestamp)>,
+    /// The law that allows it.
+    pub basis: LegalBasis,
+    /// Whom it concerns; ids mean nothing outside this vault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<PersonId>,
+    /// What came of each category.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<CategoryOutcome>,
+    /// What came of the whole.
+    pub verdict: Verdict,
+    /// SHA-256 of the reply's claims without the promise, in hexadecimal.
+    pub sent: String,
+}
+
+/// What came of one category.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CategoryOutcome {
+    /// Which.
+    pub category: Category,
+    /// The true cause of what was answered.
+    pub cause: Cause,
+    /// How many records were provided or changed.
+    pub records: u32,
+}
+
+/// The true cause of what was answered for a category.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// Records were provided.
+    Provided,
+    /// Nobody here has this code.
+    UnknownPerson,
+    /// Nothing is held.
+    NoRecord,
+    /// Records are held, none of them in its publication window.
+    OutsideWindow,
+    /// The tenant does not provide this category.
+    NotPermitted,
+    /// The reply would have exceeded the envelope.
+    TooLarge,
+    /// Copies were registered or removed.
+    Changed,
+}
+
+/// The legal basis of a message (番号法 附則6条).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LegalBasis {
+    /// Self-information display: 附則6条3項, 4項1号.
+    SelfInformation,
+    /// Keeping the copies that information linkage needs: 番号法 art. 22.
+    RegisteredCopies,
+}
+
+/// What came of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Answered.
+    Answered,
+    /// Denied; the code stands in the reply.
+    Denied,
+}

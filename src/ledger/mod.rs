@@ -1,0 +1,13 @@
+//! The ledger: what was done in a vault, committed to so that nobody can change it afterwards (証跡台帳).
+//!
+//! Always: what the log hashes is 32 bytes for ever, `C = SHA-256(label ‖ D ‖ S)`; `D` is the digest of the reply's claims
+//! without the promise, `S = SHA-256(salt ‖ entry)`. The reply carries `S`, so its holder can compute `C` and ask for the
+//! proof of inclusion while the entry stays closed (design §7). Absent: files; tiles are written by the vault.
+
+mod commitment;
+mod entry;
+mod tree;
+
+pub use commitment::{Commitment, Promise, Salt, Sealing};
+pub use entry::{CategoryOutcome, Cause, Entry, LegalBasis, Verdict};
+pub use tree::{Frontier, TreeHash};

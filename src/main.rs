@@ -1,0 +1,3 @@
+//! The binary: arguments → configuration → logs → runtime → exit code.
+
+fn main() {}

@@ -1,0 +1,190 @@
+//! What a tenant holds of one person in one category.
+//!
+//! Always: at most one row per (data set, record key); rows are sorted by that name; the highest revision stays.
+
+use super::Item;
+use crate::{
+    calendar::Window,
+    identifier::{IdentifierError, LayoutVersion},
+};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// The author's own count of changes to one key; a lower or equal one than what is held has no effect.
+pub type Revision = u64;
+
+/// A short text from the tenant: record key, registration number, unit or user. 1 to 64 visible ASCII characters.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct RecordName(Box<str>);
+
+impl RecordName {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RecordName {
+    type Err = IdentifierError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fits = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if fits { Ok(Self(text.into())) } else { Err(IdentifierError::RecordName) }
+    }
+}
+
+impl TryFrom<String> for RecordName {
+    type Error = IdentifierError;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<RecordName> for String {
+    fn from(name: RecordName) -> Self {
+        name.0.into()
+    }
+}
+
+impl fmt::Debug for RecordName {
+    /// The tenant chooses these texts; they may hold anything, so they are not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecordName(…)")
+    }
+}
+
+/// One record: a row of a data set with its items.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The repeatable group it belongs to.
+    pub data_set: LayoutVersion,
+    /// Its name in the data set.
+    pub record_key: RecordName,
+    /// The record it stands under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<RecordName>,
+    /// The layout its items follow; a stored record keeps its own.
+    pub layout_version: LayoutVersion,
+    /// The days on which it is shown (公開開始日・公開終了日).
+    pub publication: Window,
+    /// Its number in the registration file.
+    pub registration_number: RecordName,
+    /// The unit that registered it.
+    pub unit: RecordName,
+    /// The user that registered it.
+    pub user: RecordName,
+    /// Its values, flat, with their depth.
+    pub items: Vec<Item>,
+}
+
+/// A record or what is left of a deleted one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Row {
+    /// Held.
+    Live {
+        /// The revision that put it.
+        revision: Revision,
+        /// The record.
+        record: Record,
+    },
+    /// Deleted.
+    Tombstone {
+        /// The revision that deleted it.
+        revision: Revision,
+        /// The data set it was in.
+        data_set: LayoutVersion,
+        /// The name it had.
+        record_key: RecordName,
+    },
+}
+
+impl Row {
+    /// Data set and record key.
+    #[must_use]
+    pub const fn name(&self) -> (&LayoutVersion, &RecordName) {
+        match self {
+            Self::Live { record, .. } => (&record.data_set, &record.record_key),
+            Self::Tombstone { data_set, record_key, .. } => (data_set, record_key),
+        }
+    }
+
+    /// The revision that made it what it is.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        match self {
+            Self::Live { revision, .. } | Self::Tombstone { revision, .. } => *revision,
+        }
+    }
+}
+
+/// Whether a change was newer than what is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    /// The change is in effect.
+    Yes,
+    /// What is held is as new or newer; nothing changed.
+    Superseded,
+}
+
+/// All rows of one person in one category, tombstones included.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Holding {
+    rows: Vec<Row>,
+}
+
+impl Holding {
+    /// Every row, sorted by name.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The records that are held, tombstones left out.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.rows.iter().filter_map(|row| match row {
+            Row::Live { record, .. } => Some(record),
+            Row::Tombstone { .. } => None,
+        })
+    }
+
+    /// Puts a row in the place of its namesake, if its revision is higher.
+    pub fn replace(&mut self, row: Row) -> Replaced {
+        match self.rows.binary_search_by(|held| held.name().cmp(&row.name())) {
+            Ok(at) => match self.rows.get_mut(at) {
+                Some(held) if held.revision() < row.revision() => {
+                    *held = row;
+                    Replaced::Yes
+                }
+                _ => Replaced::Superseded,
+            },
+            Err(at) => {
+                self.rows.insert(at, row);
+                Replaced::Yes
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tombstone(key: &str, revision: Revision) -> Row {
+        Row::Tombstone { revision, data_set: "0001".parse().unwrap(), record_key: key.parse().unwrap() }
+    }
+
+    #[test]
+    fn the_highest_revision_stays_whatever_the_order() {
+        let mut holding = Holding::default();
+        assert_eq!(holding.replace(tombstone("b", 2)), Replaced::Yes);
+        assert_eq!(holding.replace(tombstone("b", 2)), Replaced::Superseded);
+        assert_eq!(holding.replace(tombstone("b", 1)), Replaced::Superseded);
+        assert_eq!(holding.replace(tombstone("b", 3)), Replaced::Yes);
+        assert_eq!(holding.replace(tombstone("a", 1)), Replaced::Yes);
+        assert_eq!(holding.rows().iter().map(Row::revision).collect::<Vec<_>>(), [1, 3]);
+    }
+}

@@ -1,0 +1,108 @@
+//! One value in a record.
+//!
+//! Always: a value that is absent says why (domain §4); "unknown" and "empty" are never the same.
+
+use crate::{
+    calendar::Timestamp,
+    identifier::{ItemCode, LayoutVersion},
+};
+use serde::{Deserialize, Serialize};
+
+/// One value in the flat list of a record's items.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Wire", try_from = "Wire")]
+pub struct Item {
+    /// Which item.
+    pub code: ItemCode,
+    /// How deep it stands below the record: 0 to 9.
+    pub depth: u8,
+    /// The value, or why there is none.
+    pub value: ItemValue,
+    /// The item's own version, where the layout gives it one.
+    pub version: Option<LayoutVersion>,
+    /// When the tenant last changed it.
+    pub updated_at: Option<Timestamp>,
+}
+
+/// A value, or the reason for having none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemValue {
+    /// At most 4,000 characters.
+    Text(String),
+    /// Explicitly no value.
+    Null(NullReason),
+}
+
+/// Why an item has no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NullReason {
+    /// The item does not concern this person.
+    NotApplicable,
+    /// The tenant did not collect it.
+    NotCollected,
+    /// A law forbids to provide it.
+    WithheldByLaw,
+}
+
+/// The longest value of one item, in characters.
+const VALUE_CHARACTERS: usize = 4_000;
+
+/// An item as it stands in JSON: `value` is a text, or null beside a `reason`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    code: ItemCode,
+    depth: u8,
+    value: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<NullReason>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<LayoutVersion>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    updated_at: Option<Timestamp>,
+}
+
+impl From<Item> for Wire {
+    fn from(item: Item) -> Self {
+        let (value, reason) = match item.value {
+            ItemValue::Text(text) => (Some(text), None),
+            ItemValue::Null(reason) => (None, Some(reason)),
+        };
+        Self { code: item.code, depth: item.depth, value, reason, version: item.version, updated_at: item.updated_at }
+    }
+}
+
+impl TryFrom<Wire> for Item {
+    type Error = &'static str;
+
+    fn try_from(wire: Wire) -> Result<Self, Self::Error> {
+        let value = match (wire.value, wire.reason) {
+            (Some(text), None) if text.chars().count() <= VALUE_CHARACTERS => ItemValue::Text(text),
+            (Some(_), None) => return Err("a value has at most 4000 characters"),
+            (None, Some(reason)) => ItemValue::Null(reason),
+            (Some(_), Some(_)) => return Err("an item with a value has no reason for lacking one"),
+            (None, None) => return Err("an item without a value says why"),
+        };
+        if wire.depth > 9 {
+            return Err("a depth is 0 to 9");
+        }
+        Ok(Self { code: wire.code, depth: wire.depth, value, version: wire.version, updated_at: wire.updated_at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_null_needs_its_reason_and_a_value_must_have_none() {
+        let item = |json: &str| serde_json::from_str::<Item>(json);
+        assert!(item(r#"{"code":"8200000020","depth":1,"value":"2026-04"}"#).is_ok());
+        assert!(item(r#"{"code":"8200000020","depth":1,"value":null,"reason":"not-collected"}"#).is_ok());
+        assert!(item(r#"{"code":"8200000020","depth":1,"value":null}"#).is_err());
+        assert!(item(r#"{"code":"8200000020","depth":1,"value":"a","reason":"not-collected"}"#).is_err());
+        assert!(item(r#"{"code":"8200000020","depth":10,"value":"a"}"#).is_err());
+        assert!(item(r#"{"code":"8200000020","depth":1,"value":"a","name":"b"}"#).is_err());
+    }
+}

@@ -1,0 +1,13 @@
+//! Records: the registered copies of a person's specific personal information (副本).
+//!
+//! Always: a record belongs to one person and one category of one tenant; a deleted one leaves a tombstone with its
+//! revision, so that an older message cannot revive it. Absent: how any of it is sealed or stored, and the catalogue's
+//! knowledge of items.
+
+mod holding;
+mod item;
+mod person;
+
+pub use holding::{Holding, Record, RecordName, Replaced, Revision, Row};
+pub use item::{Item, ItemValue, NullReason};
+pub use person::{FormerName, Head, Person, PersonChange, PersonId, PersonNeed, View};

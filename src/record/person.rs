@@ -1,0 +1,79 @@
+//! A person in a vault: a random id, the names it has and had, and what a command asks to see of it.
+//!
+//! Always: the id says nothing about the person; names are links to it. Absent: how a name finds the id.
+
+use super::{Holding, Revision};
+use crate::{
+    calendar::Timestamp,
+    identifier::{AddresseeNumber, Category, PersonCode, PersonName},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A person's random id in one vault. It never leaves the vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PersonId(pub [u8; 16]);
+
+/// A name that a person no longer has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerName {
+    /// The code.
+    pub code: PersonCode,
+    /// When another took its place.
+    pub until: Timestamp,
+}
+
+/// The head row of a person: its names and their revision.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Head {
+    /// The tenant's own number, once known.
+    pub addressee: Option<AddresseeNumber>,
+    /// The code, once acquired.
+    pub code: Option<PersonCode>,
+    /// Codes it had before, oldest first.
+    pub former: Vec<FormerName>,
+    /// The revision of the last `person.link` in effect; 0 before the first.
+    pub revision: Revision,
+}
+
+/// A person as a command sees it: the head, and of the categories asked for those that hold something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The id in this vault.
+    pub id: PersonId,
+    /// The names.
+    pub head: Head,
+    /// What is held, of the categories that were asked for.
+    pub holdings: BTreeMap<Category, Holding>,
+}
+
+/// What a command needs to see of one person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonNeed {
+    /// By which name.
+    pub name: PersonName,
+    /// Which categories.
+    pub categories: Vec<Category>,
+}
+
+/// What the vault showed: one answer per need, in the same order; `None` where nobody has the name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct View {
+    /// The persons, in the order of the needs.
+    pub persons: Vec<Option<Person>>,
+}
+
+/// The new state of one person; what is not named here stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonChange {
+    /// Which person; may be new.
+    pub id: PersonId,
+    /// The whole new head.
+    pub head: Head,
+    /// Names that now lead to this person.
+    pub linked: Vec<PersonName>,
+    /// Names that no longer lead to anyone.
+    pub unlinked: Vec<PersonName>,
+    /// New holdings, by category; an empty holding takes the category away.
+    pub holdings: BTreeMap<Category, Holding>,
+}

@@ -1,0 +1,1 @@
+//! The tenant's scope: the proof that a message may touch one vault.

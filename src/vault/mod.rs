@@ -1,0 +1,1 @@
+//! The vault: everything of one tenant in one directory.
