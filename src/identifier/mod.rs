@@ -16,4 +16,4 @@ pub use error::IdentifierError;
 pub use message::{MessageClass, MessageId, MessageType};
 pub use principal::{Kid, PrincipalId};
 pub use secret::{AddresseeNumber, PersonCode, PersonName};
-pub use tenant::TenantCode;
+pub use tenant::{TenantCode, VaultName};

@@ -61,6 +61,25 @@ impl fmt::Debug for TenantCode {
     }
 }
 
+/// The name of a vault: one per tenant, and the operator's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum VaultName {
+    /// A tenant's.
+    Tenant(TenantCode),
+    /// The platform vault: what operators did and what strangers tried.
+    Platform,
+}
+
+impl fmt::Display for VaultName {
+    /// The name of its folder: the tenant's code, or `platform`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tenant(code) => code.fmt(f),
+            Self::Platform => f.write_str("platform"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,1 +1,3 @@
 //! The way of one message.
+
+pub mod ports;

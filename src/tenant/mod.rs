@@ -1,1 +1,5 @@
-//! The tenant's scope: the proof that a message may touch one vault.
+//! The tenant's scope: the proof that a message may touch one vault, and no other.
+
+mod permit;
+
+pub use permit::Permit;

@@ -1,0 +1,190 @@
+//! The four things the way needs from outside: vaults, a broker, a clock and entropy.
+//!
+//! Always: defined here, where they are used; the edges implement them. A vault is reached only with a `Permit`, and what
+//! it offers names no tenant: it holds one.
+
+use crate::{
+    calendar::Timestamp,
+    identifier::{MessageId, MessageType, PersonName, PrincipalId},
+    ledger::{Commitment, Sealing},
+    record::{PersonChange, PersonId, PersonNeed, View},
+    tenant::Permit,
+};
+use std::{future::Future, sync::Arc};
+use thiserror::Error;
+
+/// Opens vaults.
+pub trait Vaults: Send + Sync {
+    /// An open vault.
+    type Vault: Vault;
+
+    /// Opens the vault that the permit names, or finds it open.
+    fn open(&self, permit: &Permit) -> impl Future<Output = Result<Self::Vault, VaultFault>> + Send;
+}
+
+/// One tenant's vault.
+pub trait Vault: Send + Sync {
+    /// What is remembered of a message, if it was handled before.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if the vault cannot be read.
+    fn recall(&self, message: &MessageKey) -> Result<Option<Remembered>, VaultFault>;
+
+    /// The person whom a name leads to.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if the vault cannot be read.
+    fn person(&self, name: &PersonName) -> Result<Option<PersonId>, VaultFault>;
+
+    /// Shows what a command needs to see: one answer per need, in the same order.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if a row that should be there is missing or does not open: never taken for "nothing".
+    fn view(&self, needs: &[PersonNeed]) -> Result<View, VaultFault>;
+
+    /// Makes a frame durable and applies it: afterwards all of it is in effect, or nothing happened.
+    /// Its parcels are in the outbox from then on.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not take the frame back.
+    fn commit(&self, frame: Frame) -> impl Future<Output = Result<Journalled, VaultFault>> + Send;
+
+    /// Puts the parcels of a message that was handled before into the outbox again, byte for byte.
+    fn repeat(&self, message: &MessageKey) -> impl Future<Output = Result<Repeated, VaultFault>> + Send;
+}
+
+/// A point in time, asked for once per message.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// Random bytes: ids and salts. (Keys and nonces of envelopes are ring's own.)
+pub trait Entropy: Send + Sync {
+    /// 32 fresh random bytes.
+    fn bytes(&self) -> [u8; 32];
+}
+
+/// By what a message is recognised when it comes again: its author and its id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MessageKey {
+    /// The author.
+    pub author: PrincipalId,
+    /// The author's id for it.
+    pub id: MessageId,
+}
+
+/// What is remembered of a message that was handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remembered {
+    /// SHA-256 of its JWS payload.
+    pub digest: [u8; 32],
+    /// Whether its reply's bytes are still kept.
+    pub reply: ReplyKept,
+    /// The promise that stands in its reply, for `already-answered`.
+    pub promise: [u8; 32],
+}
+
+/// Whether a reply's bytes are still kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyKept {
+    /// They can be sent again.
+    Yes,
+    /// They were published, and the request has expired.
+    Gone,
+}
+
+/// What [`Vault::repeat`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeated {
+    /// The same bytes are in the outbox.
+    Sent,
+    /// The bytes are gone.
+    Gone,
+}
+
+/// All that one message changes, in one durable step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// The message.
+    pub message: MessageKey,
+    /// SHA-256 of its JWS payload.
+    pub digest: [u8; 32],
+    /// When the message expires; its id is kept 10 minutes longer.
+    pub expires: Timestamp,
+    /// The persons as they are from now on.
+    pub changes: Vec<PersonChange>,
+    /// What the ledger commits to.
+    pub commitment: Commitment,
+    /// Salt and entry, to be sealed beside the log.
+    pub sealing: Sealing,
+    /// What to send.
+    pub parcels: Vec<Parcel>,
+}
+
+/// An encrypted message on its way out. Nothing in it is personal but the body, and the body is encrypted.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Parcel {
+    /// Its id, the same in every repeat.
+    pub id: MessageId,
+    /// Its type.
+    pub kind: MessageType,
+    /// The message it answers.
+    pub re: Option<MessageId>,
+    /// To whom.
+    pub recipient: PrincipalId,
+    /// After this it is of no use to the recipient.
+    pub deadline: Timestamp,
+    /// The envelope.
+    pub body: Arc<[u8]>,
+}
+
+/// Proof that a frame is durable and applied.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Journalled {
+    /// Its index in the ledger.
+    pub index: u64,
+}
+
+/// Why a vault could not serve. Ours, never the author's: the message goes round the wait queue.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum VaultFault {
+    /// No vault was made for this tenant.
+    #[error("no vault exists for this tenant; make one with: nakatsugi tenant add")]
+    Missing,
+    /// The tenant's share has not been handed over.
+    #[error("the vault is locked")]
+    Locked,
+    /// A sync failed, the disk is full, or damage was found; it serves again after recovery.
+    #[error("the vault has stopped: {0}")]
+    Stopped(StopCause),
+}
+
+/// Why a vault stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum StopCause {
+    /// A write or sync of the journal failed.
+    #[error("its journal could not be written")]
+    Journal,
+    /// A valid group stands after an invalid one, or a frame does not authenticate.
+    #[error("its journal is damaged")]
+    JournalDamaged,
+    /// A row is missing, or does not open.
+    #[error("its store is damaged")]
+    StoreDamaged,
+    /// The store could not be opened, read or written.
+    #[error("its store cannot be used")]
+    Store,
+    /// The keyring is missing, or does not open under this root key.
+    #[error("its keyring does not open")]
+    Keyring,
+    /// The manifest is missing, damaged, or does not agree with the store.
+    #[error("its manifest does not agree with what is there")]
+    Manifest,
+    /// The ledger could not be written.
+    #[error("its ledger could not be written")]
+    Ledger,
+    /// The disk is full, or the quota is reached.
+    #[error("there is no room left for it")]
+    NoRoom,
+}
