@@ -1,6 +1,7 @@
 //! Promise and commitment: what binds an entry to the reply that left, without showing it.
 
 use ring::digest::{Context, SHA256};
+use std::fmt;
 
 /// Separates commitments from every other use of SHA-256 here.
 const LABEL: &[u8] = b"nakatsugi/ledger/commitment/v1\0";
@@ -24,6 +25,12 @@ pub struct Sealing {
     pub salt: Salt,
     /// The entry's JSON.
     pub entry: Vec<u8>,
+}
+
+impl fmt::Debug for Sealing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealing({} bytes)", self.entry.len())
+    }
 }
 
 impl Promise {

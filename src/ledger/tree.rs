@@ -18,13 +18,13 @@ pub struct Frontier {
 
 /// `SHA-256(0x00 ‖ leaf)`.
 #[must_use]
-pub fn leaf_hash(commitment: &Commitment) -> TreeHash {
+pub(super) fn leaf_hash(commitment: &Commitment) -> TreeHash {
     sha256(&[&[0], &commitment.0])
 }
 
 /// `SHA-256(0x01 ‖ left ‖ right)`.
 #[must_use]
-pub fn node_hash(left: &TreeHash, right: &TreeHash) -> TreeHash {
+pub(super) fn node_hash(left: &TreeHash, right: &TreeHash) -> TreeHash {
     sha256(&[&[1], left, right])
 }
 

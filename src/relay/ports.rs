@@ -10,7 +10,7 @@ use crate::{
     record::{PersonChange, PersonId, PersonNeed, View},
     tenant::Permit,
 };
-use std::{future::Future, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 use thiserror::Error;
 
 /// Opens vaults.
@@ -137,6 +137,12 @@ pub struct Parcel {
     pub deadline: Timestamp,
     /// The envelope.
     pub body: Arc<[u8]>,
+}
+
+impl fmt::Debug for Parcel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Parcel({} {} to {}, {} bytes)", self.kind, self.id, self.recipient, self.body.len())
+    }
 }
 
 /// Proof that a frame is durable and applied.
