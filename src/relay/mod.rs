@@ -9,6 +9,8 @@ mod catch;
 mod disposition;
 pub mod ports;
 mod reply;
+#[cfg(all(test, feature = "daemon"))]
+mod tests;
 mod turn;
 
 use crate::{
