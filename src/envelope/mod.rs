@@ -31,6 +31,8 @@ mod primitive;
 mod sign;
 pub mod strict_json;
 mod suite;
+#[cfg(test)]
+mod vectors;
 mod verify;
 
 pub use claims::{Claims, Environment};
