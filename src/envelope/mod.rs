@@ -26,6 +26,7 @@ mod header;
 mod jwk;
 mod key;
 mod limits;
+mod objects;
 mod padding;
 mod primitive;
 mod sign;
