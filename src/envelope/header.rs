@@ -216,6 +216,7 @@ mod tests {
             (r#""kid":"k1","#, "", HeaderNotAllowed),
             (r#""kid":"k1""#, r#""kid":null"#, HeaderNotAllowed),
             (r#""kid":"k1""#, r#""kid":"\u006b1""#, HeaderNotAllowed),
+            (r#""kid":"k1""#, r#""\u006bid":"k1""#, HeaderNotAllowed),
             (r#""kid":"k1""#, r#""kid":["k1"]"#, HeaderNotAllowed),
             ("P-256", "P-384", HeaderNotAllowed),
             ("\"EC\"", "\"OKP\"", HeaderNotAllowed),
@@ -234,6 +235,12 @@ mod tests {
             assert_eq!(jwe(json), Err(HeaderNotAllowed), "{json}");
         }
         assert_eq!(jwe("{}"), Err(AlgorithmNotAllowed));
+    }
+
+    #[test]
+    fn a_suite_that_the_policy_does_not_name_is_refused() {
+        let refused = read_jwe(&encode(&good()), &SuitePolicy::nothing());
+        assert!(matches!(refused, Err(EnvelopeError::SuiteNotAllowed)));
     }
 
     #[test]
