@@ -184,7 +184,7 @@ async fn what_was_out_on_a_lost_connection_comes_again_and_old_tickets_settle_no
         next(&mut deliveries).await.ticket.ack();
     }
     assert_eq!(intake.stop(support::PATIENCE).await, Drained::Settled);
-    assert_eq!(depth(broker, "redelivery", "nakatsugi.record.0"), 0);
+    until(|| depth(broker, "redelivery", "nakatsugi.record.0") == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,7 +207,7 @@ async fn what_waits_comes_back_with_its_user_key_and_number_of_tries() {
     }
     assert_eq!(intake.stop(support::PATIENCE).await, Drained::Settled);
     for queue in ["nakatsugi.record.0", "nakatsugi.wait.record.0"] {
-        assert_eq!(depth(broker, "waiting", queue), 0, "{queue}");
+        until(|| depth(broker, "waiting", queue) == 0).await;
     }
 }
 
@@ -272,7 +272,7 @@ async fn a_paused_intake_takes_nothing_in_and_still_settles() {
     assert_eq!((second.route.message_id.as_deref(), second.route.redelivered), (Some("2"), false));
     second.ticket.ack();
     assert_eq!(intake.stop(support::PATIENCE).await, Drained::Settled);
-    assert_eq!(depth(broker, "pausing", "nakatsugi.record.0"), 0);
+    until(|| depth(broker, "pausing", "nakatsugi.record.0") == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,7 +296,7 @@ async fn stopping_waits_for_tickets_but_not_for_ever() {
     let stopping = tokio::spawn(intake.stop(support::PATIENCE));
     again.ticket.ack();
     assert_eq!(stopping.await.unwrap(), Drained::Settled);
-    assert_eq!(depth(broker, "draining", "nakatsugi.record.0"), 0);
+    until(|| depth(broker, "draining", "nakatsugi.record.0") == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,7 +312,7 @@ async fn only_certificates_of_the_one_authority_connect_and_only_as_known_users(
     assert!(topology.check(&refused).await.is_err());
     let untrusting = nakatsugi::broker::BrokerSettings { ca: other.ca(), ..settings.clone() };
     let error = topology.check(&untrusting).await.unwrap_err();
-    assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+    assert!(error.to_string().contains("invalid peer certificate"), "{error}");
     let server = broker.authority.issue_server().unwrap();
     let list = broker.authority.revoke(&[&server]).unwrap();
     topology.check(&nakatsugi::broker::BrokerSettings { revocations: Some(list), ..settings }).await.unwrap();

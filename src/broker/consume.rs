@@ -8,7 +8,7 @@ use super::{
     BrokerError, BrokerEvent, BrokerSettings, Observer, Purpose, Ticket,
     connect::within,
     settle::{Step, settle},
-    topology::short,
+    topology::{short, soft},
 };
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures_util::StreamExt as _;
@@ -238,7 +238,8 @@ async fn session(
                 Some(Err(error)) => break End::Lost(error.to_string()),
             },
             event = events.next() => match event {
-                Some(Event::Error(error)) => break End::Lost(error.to_string()),
+                // lapin reports closed channels here too; their queues see to those.
+                Some(Event::Error(error)) if soft(&error).is_none() => break End::Lost(error.to_string()),
                 None => break End::Lost("the connection ended".to_owned()),
                 // The rest concerns publishing; lapin may add more.
                 Some(_) => {}

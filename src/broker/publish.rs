@@ -265,7 +265,8 @@ async fn session(
                     blocked.send_replace(false);
                     observer(BrokerEvent::Unblocked { broker: Arc::clone(broker) });
                 }
-                Some(Event::Error(error)) => {
+                // lapin reports closed channels here too; their lanes see to those.
+                Some(Event::Error(error)) if soft(&error).is_none() => {
                     lose(error.to_string());
                 }
                 // The rest concerns other uses; lapin may add more.
