@@ -79,6 +79,12 @@ impl MacKey {
         tag.copy_from_slice(context.sign().as_ref());
         tag
     }
+
+    /// Whether this is the tag of these bytes; takes as long for a wrong one.
+    #[must_use]
+    pub fn verify(&self, bytes: &[u8], tag: &[u8]) -> bool {
+        hmac::verify(&self.0, bytes, tag).is_ok()
+    }
 }
 
 impl fmt::Debug for MacKey {
