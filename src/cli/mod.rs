@@ -1,3 +1,4 @@
 //! The subcommands.
 
 pub mod demo;
+pub mod peer;

@@ -1,6 +1,10 @@
 //! Why the daemon does not serve.
 
-use crate::{broker::BrokerError, config::{ConfigError, OpenError}, vault::DataFolderError};
+use crate::{
+    broker::BrokerError,
+    config::{ConfigError, OpenError},
+    vault::DataFolderError,
+};
 use std::io;
 use thiserror::Error;
 

@@ -14,10 +14,7 @@ use crate::{
     vault::{Outbox, Vaults},
 };
 use std::{collections::BTreeMap, sync::Arc};
-use tokio::{
-    sync::mpsc,
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::TaskTracker;
 
 /// The relay as the daemon runs it.

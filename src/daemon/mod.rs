@@ -19,6 +19,6 @@ mod timers;
 mod world;
 
 pub use error::ServeError;
-pub use serve::serve;
+pub use serve::{broker_settings, serve, topology};
 pub use suspects::{Caution, Leave, Suspects};
 pub use world::{SystemClock, SystemEntropy};

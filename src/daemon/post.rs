@@ -3,7 +3,10 @@
 //! Always: a parcel is marked sent only after the broker confirmed it and did not return it; a reader whose queue is missing
 //! holds up its own parcels only. Absent: where a parcel goes; the directory names each principal's broker.
 
-use super::{SystemClock, intake::{Publishers, RunningRelay}};
+use super::{
+    SystemClock,
+    intake::{Publishers, RunningRelay},
+};
 use crate::{
     broker::{Publication, Unpublished, Unroutable, names},
     calendar::Timestamp,

@@ -4,8 +4,8 @@
 
 use crate::{
     broker::{BrokerEvent, Purpose, Route},
-    relay::{End, Known},
     relay::ports::StopCause,
+    relay::{End, Known},
     telemetry::{
         Digest, Micros, Words,
         event::{self, Event as _},
@@ -58,11 +58,11 @@ const fn word(purpose: Purpose) -> &'static str {
 /// The line of something that happened to a vault.
 pub(super) fn vault(event: VaultEvent) {
     match event {
-        VaultEvent::Opened { vault, frames, cut, outstanding, entries, micros } => {
+        VaultEvent::Opened { vault, frames, cut, outstanding, entries, took } => {
             if frames > 0 || cut > 0 {
                 event::VaultRecovered { vault, frames, cut }.emit();
             }
-            event::VaultOpened { vault, outstanding, entries, micros: Micros(Duration::from_micros(micros)) }.emit();
+            event::VaultOpened { vault, outstanding, entries, micros: Micros(took) }.emit();
         }
         VaultEvent::StoreRebuilding { vault, reason } => event::VaultRebuilding { vault, reason: reason_code(reason) }.emit(),
         VaultEvent::StoreRebuilt { vault, frames } => event::VaultRebuilt { vault, frames }.emit(),

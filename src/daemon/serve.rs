@@ -8,11 +8,15 @@ use super::{
     report, timers,
 };
 use crate::{
-    broker::{BrokerSettings, Intake, IntakeSettings, Limits as QueueLimits, Observer, Partition, Publisher, PublisherSettings, Source, Topology, names},
+    broker::{
+        BrokerSettings, Intake, IntakeSettings, Limits as QueueLimits, Observer, Partition, Publisher, PublisherSettings, Source, Topology,
+        names,
+    },
     config::{self, Configuration},
     directory::Directory,
     envelope::Limits,
     identifier::MessageClass,
+    keyring::RootKey,
     relay::{Keys, Relay},
     telemetry::{
         Micros,
@@ -55,8 +59,8 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
         filter,
         Settings {
             data: configuration.data.clone(),
-            root_key: config::read_root_key(&configuration.keys.root)?,
-            environment: configuration.env,
+            root_key: RootKey::from_bytes(*config::read_root_key(&configuration.keys.root)?),
+            environment: configuration.env.to_string(),
             entropy: Arc::new(entropy.clone()),
             outbox: outbox.clone(),
             listen: Arc::new(report::vault),
@@ -79,8 +83,13 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
         brokers
             .iter()
             .map(|(broker, user)| {
-                let settings =
-                    PublisherSettings { broker: broker.clone(), user: user.clone(), lanes: LANES, round: ROUND, confirmed_within: CONFIRMED_WITHIN };
+                let settings = PublisherSettings {
+                    broker: broker.clone(),
+                    user: user.clone(),
+                    lanes: LANES,
+                    round: ROUND,
+                    confirmed_within: CONFIRMED_WITHIN,
+                };
                 (Arc::clone(&broker.name), Publisher::start(settings, Arc::clone(&observer)))
             })
             .collect(),
@@ -168,7 +177,8 @@ fn sources(configuration: &Configuration) -> Vec<Source> {
 /// What must exist on every broker.
 #[must_use]
 pub fn topology(configuration: &Configuration, directory: &Directory) -> Topology {
-    let readers = directory.principals().filter_map(|principal| Some((principal.id.clone(), principal.replies.as_ref()?.queue.to_string())));
+    let readers =
+        directory.principals().filter_map(|principal| Some((principal.id.clone(), principal.replies.as_ref()?.queue.to_string())));
     Topology {
         tenants: directory.tenants().map(|tenant| (tenant.code, Partition(configuration.partitions.of(tenant)))).collect(),
         partitions: configuration.partitions.count(),

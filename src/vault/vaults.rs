@@ -295,12 +295,6 @@ impl DiskVault {
         self.0.name()
     }
 
-    /// Messages that expired at or before this may have been handled and forgotten: deny them, whatever the clock says.
-    #[must_use]
-    pub fn floor(&self) -> Timestamp {
-        self.0.floor()
-    }
-
     /// Forgets the messages that expired more than 10 minutes before this. Returns how many.
     ///
     /// # Errors
@@ -369,6 +363,10 @@ impl ports::Vault for DiskVault {
 
     fn view(&self, needs: &[PersonNeed]) -> Result<View, VaultFault> {
         self.0.view(needs)
+    }
+
+    fn floor(&self) -> Timestamp {
+        self.0.floor()
     }
 
     async fn commit(&self, frame: Frame) -> Result<Journalled, VaultFault> {

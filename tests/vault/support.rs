@@ -6,7 +6,7 @@ use nakatsugi::{
     keyring::RootKey,
     ledger::{Commitment, Promise, Salt, Sealing},
     record::{Head, Holding, Item, ItemValue, PersonChange, PersonId, PersonNeed, Record, Replaced, Row},
-    relay::ports::{Entropy, Frame, MessageKey, Parcel, Vault, VaultFault},
+    relay::ports::{Answer, Entropy, Frame, MessageKey, Parcel, Vault, VaultFault},
     vault::{DiskVault, Outbox, OutboxLimits, Settings, Tuning, VaultEvent, Vaults, filter},
 };
 use ring::rand::{SecureRandom, SystemRandom};
@@ -160,7 +160,7 @@ pub(crate) fn holding(number: u64, bytes: usize) -> Holding {
 pub(crate) fn message(number: u64) -> MessageKey {
     let mut id = [7; 16];
     id[..8].copy_from_slice(&number.to_be_bytes());
-    MessageKey { author: "municipal.142051".parse().unwrap(), id: MessageId::from_random(id) }
+    MessageKey { author: "municipal.142051".parse().unwrap(), id: MessageId::from_random(id), answer: Answer::First }
 }
 
 pub(crate) fn digest(number: u64) -> [u8; 32] {

@@ -94,7 +94,7 @@ impl Site {
         let mut principals = vec![principal("relay".parse()?, Role::Relay, Tenants::All, own, dates)?];
         let mut peers = vec![("disclosure".parse()?, Role::DisclosureSystem, Tenants::All)];
         for tenant in &options.tenants {
-            let id = format!("municipal-{}", tenant.code).parse()?;
+            let id: PrincipalId = format!("municipal-{}", tenant.code).parse()?;
             peers.push((id, Role::MunicipalSystem, Tenants::Listed([tenant.code].into())));
         }
         for (id, role, tenants) in peers {
