@@ -1,0 +1,369 @@
+//! Every event: its name, its level, its fields.
+//!
+//! Always: names and fields are stable; `schemas/log/events.schema.json` describes each, and a test holds both together.
+
+use super::{Digest, Field, Micros, Route, Words};
+use crate::{
+    envelope::Environment,
+    identifier::{AmqpUser, BrokerName, MessageId, MessageType, PrincipalId, QueueName, TenantCode, VaultName},
+};
+use tracing::Level;
+
+/// The target of our events in `tracing`; the log takes no other.
+pub(super) const TARGET: &str = "nakatsugi";
+
+/// Something that happened.
+pub trait Event {
+    /// What is known of every event of this type.
+    const DESCRIPTION: Description;
+
+    /// Writes its line.
+    fn emit(&self);
+}
+
+/// What is known of every event of a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Description {
+    /// Its name.
+    pub name: &'static str,
+    /// Its level.
+    pub level: Level,
+    /// Its fields, besides `time`, `level` and `event`.
+    pub fields: &'static [&'static str],
+}
+
+/// Declares events: a type, its name and level, its fields; and the list of all of them.
+macro_rules! events {
+    ($($(#[$doc:meta])* $event:ident = $name:literal, $level:ident { $($(#[$about:meta])* $field:ident: $type:ty),* $(,)? })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, PartialEq, Eq)]
+            pub struct $event { $($(#[$about])* pub $field: $type),* }
+
+            impl Event for $event {
+                const DESCRIPTION: Description =
+                    Description { name: $name, level: Level::$level, fields: &[$(stringify!($field)),*] };
+
+                fn emit(&self) {
+                    tracing::event!(target: TARGET, Level::$level, event = $name, $($field = Field::value(&self.$field)),*);
+                }
+            }
+        )+
+
+        /// Every event.
+        pub const EVENTS: &[Description] = &[$($event::DESCRIPTION),+];
+
+        /// Emits one event of each type.
+        #[cfg(test)]
+        pub(super) fn emit_samples() {
+            use super::field::Sample;
+            $($event { $($field: Sample::sample()),* }.emit();)+
+        }
+    };
+}
+
+events! {
+    /// The daemon has begun; nothing is served yet.
+    DaemonStarted = "daemon.started", INFO {
+        /// The version of the program.
+        version: &'static str,
+        /// Trial or production.
+        env: Environment,
+        /// The process.
+        pid: u32,
+    }
+    /// Messages are served from now on.
+    DaemonReady = "daemon.ready", INFO {
+        /// How many tenants.
+        tenants: u64,
+        /// How many partitions.
+        partitions: u16,
+        /// Since the start.
+        micros: Micros,
+    }
+    /// The daemon was told to stop: nothing new is taken, what is in hand is finished.
+    DaemonStopping = "daemon.stopping", INFO {
+        /// The signal or command.
+        reason: &'static str,
+        /// Messages in hand.
+        in_hand: u64,
+    }
+    /// The daemon has stopped with everything in its place.
+    DaemonStopped = "daemon.stopped", INFO {
+        /// Messages that were not finished in time; they are delivered again.
+        unfinished: u64,
+    }
+    /// The daemon ends without having stopped.
+    DaemonFailed = "daemon.failed", ERROR {
+        /// A code.
+        cause: &'static str,
+        /// The system's words for it.
+        words: Words,
+    }
+    /// A directory is in use from now on.
+    DirectoryLoaded = "directory.loaded", INFO {
+        /// Its version.
+        version: u64,
+        /// How many principals.
+        principals: u64,
+        /// How many tenants.
+        tenants: u64,
+    }
+    /// A new directory was refused; the one in use stays.
+    DirectoryKept = "directory.kept-old", ERROR {
+        /// The version that stays.
+        version: u64,
+        /// Why the new one was refused.
+        words: Words,
+    }
+    /// The configuration file changed while the daemon runs; it counts from the next start.
+    ConfigurationChanged = "configuration.changed", WARN {
+        /// Of the file as it is now.
+        digest: Digest,
+    }
+    /// Files that must not lie here do: recovery shares or the authority's key.
+    SecretLeftBehind = "secret.left-behind", WARN {
+        /// Which kind.
+        kind: &'static str,
+    }
+    /// A connection stands.
+    BrokerConnected = "broker.connected", INFO {
+        /// The broker.
+        broker: BrokerName,
+        /// What the connection is for.
+        purpose: &'static str,
+    }
+    /// A connection could not be made; it is tried again.
+    BrokerUnreachable = "broker.unreachable", WARN {
+        /// The broker.
+        broker: BrokerName,
+        /// What the connection is for.
+        purpose: &'static str,
+        /// Why.
+        words: Words,
+        /// When it is tried again.
+        retry_micros: Micros,
+    }
+    /// A connection that stood is gone; it is made again.
+    BrokerLost = "broker.lost", WARN {
+        /// The broker.
+        broker: BrokerName,
+        /// What the connection was for.
+        purpose: &'static str,
+        /// Why.
+        words: Words,
+    }
+    /// The broker takes no more publications for now.
+    BrokerBlocked = "broker.blocked", WARN {
+        /// The broker.
+        broker: BrokerName,
+        /// Why.
+        words: Words,
+    }
+    /// It takes them again.
+    BrokerUnblocked = "broker.unblocked", INFO {
+        /// The broker.
+        broker: BrokerName,
+    }
+    /// The broker refused a publication and closed its channel.
+    BrokerRefused = "broker.refused", WARN {
+        /// The broker.
+        broker: BrokerName,
+        /// Why.
+        words: Words,
+    }
+    /// A queue is being consumed from.
+    QueueConsuming = "broker.consuming", INFO {
+        /// The broker.
+        broker: BrokerName,
+        /// The queue.
+        queue: QueueName,
+    }
+    /// A queue is missing or no longer gives messages: its tenants are not served from this broker.
+    QueueGone = "broker.queue-gone", ERROR {
+        /// The broker.
+        broker: BrokerName,
+        /// The queue.
+        queue: QueueName,
+        /// Why.
+        words: Words,
+    }
+    /// A delivery was dropped unsettled, which is a bug; it comes back when its channel ends.
+    DeliveryAbandoned = "broker.abandoned", WARN {
+        /// The broker.
+        broker: BrokerName,
+        /// The queue.
+        queue: QueueName,
+    }
+    /// A message was answered or denied, and its ledger entry is durable.
+    MessageAnswered = "message.answered", INFO {
+        /// Its tenant.
+        tenant: TenantCode,
+        /// Its type.
+        message_type: MessageType,
+        /// Its author.
+        author: PrincipalId,
+        /// Its id.
+        jti: MessageId,
+        /// `answered` or `denied`.
+        outcome: &'static str,
+        /// The denial's code on the wire.
+        denial: Option<&'static str>,
+        /// The entry's index in the tenant's ledger.
+        entry: u64,
+        /// From delivery to acknowledgement.
+        micros: Micros,
+    }
+    /// A message came again; the same reply is sent again.
+    MessageRepeated = "message.repeated", INFO {
+        /// Its tenant.
+        tenant: TenantCode,
+        /// Its type.
+        message_type: MessageType,
+        /// Its author.
+        author: PrincipalId,
+        /// Its id.
+        jti: MessageId,
+    }
+    /// A message proved nothing and is in `nakatsugi.dead`.
+    MessageDeadLettered = "message.dead-lettered", WARN {
+        /// Why.
+        reason: &'static str,
+        /// Of its body.
+        digest: Digest,
+        /// Where it was addressed, as far as we know such a place.
+        route: Route,
+        /// The broker that it came from.
+        broker: BrokerName,
+        /// The user that the broker had validated.
+        user: Option<AmqpUser>,
+    }
+    /// A message cannot be handled yet and goes round the wait queue.
+    MessageWaiting = "message.waiting", WARN {
+        /// Its tenant, if that far.
+        tenant: Option<TenantCode>,
+        /// Its type, if that far.
+        message_type: Option<MessageType>,
+        /// Why.
+        fault: &'static str,
+        /// How often it came.
+        tries: u64,
+    }
+    /// A message made us fail three times and is put aside.
+    MessageQuarantined = "message.quarantined", ERROR {
+        /// Of its body.
+        digest: Digest,
+        /// How often it came.
+        tries: u64,
+    }
+    /// A parcel is with the broker.
+    ParcelPublished = "parcel.published", INFO {
+        /// Its type.
+        message_type: MessageType,
+        /// Its id.
+        jti: MessageId,
+        /// To whom.
+        recipient: PrincipalId,
+        /// How often it was tried.
+        tries: u64,
+        /// From journal to confirmation.
+        micros: Micros,
+    }
+    /// The broker has no queue for a parcel; it is tried again until its deadline.
+    ParcelReturned = "parcel.returned", WARN {
+        /// Its type.
+        message_type: MessageType,
+        /// Its id.
+        jti: MessageId,
+        /// To whom.
+        recipient: PrincipalId,
+        /// Why.
+        words: Words,
+    }
+    /// A parcel's deadline passed before the broker took it.
+    ParcelExpired = "parcel.expired", WARN {
+        /// Its type.
+        message_type: MessageType,
+        /// Its id.
+        jti: MessageId,
+        /// To whom.
+        recipient: PrincipalId,
+        /// How often it was tried.
+        tries: u64,
+    }
+    /// A vault serves.
+    VaultOpened = "vault.opened", INFO {
+        /// Which.
+        vault: VaultName,
+        /// Parcels that wait to be published.
+        outstanding: u64,
+        /// Entries in its ledger.
+        entries: u64,
+        /// How long it took.
+        micros: Micros,
+    }
+    /// A vault had not been closed: frames were replayed from its journal.
+    VaultRecovered = "vault.recovered", INFO {
+        /// Which.
+        vault: VaultName,
+        /// How many frames.
+        frames: u64,
+        /// Bytes of an unfinished last group that were cut; they were never acknowledged.
+        cut: u64,
+    }
+    /// A vault's store was lost or damaged and is being rebuilt from its journal.
+    VaultRebuilding = "vault.rebuilding", WARN {
+        /// Which.
+        vault: VaultName,
+        /// Why.
+        reason: &'static str,
+    }
+    /// A vault's store was rebuilt.
+    VaultRebuilt = "vault.rebuilt", WARN {
+        /// Which.
+        vault: VaultName,
+        /// From how many frames.
+        frames: u64,
+    }
+    /// A vault stopped: its tenant is not served until it was opened again.
+    VaultStopped = "vault.stopped", ERROR {
+        /// Which.
+        vault: VaultName,
+        /// Why.
+        cause: &'static str,
+        /// The system's words for it.
+        words: Option<Words>,
+    }
+    /// Store and ledger of a vault are durable up to here.
+    VaultCheckpointed = "vault.checkpointed", INFO {
+        /// Which.
+        vault: VaultName,
+        /// Rows that went into the store.
+        rows: u64,
+        /// Entries in its ledger.
+        entries: u64,
+        /// The sequence of the next frame.
+        sequence: u64,
+    }
+    /// A vault was closed with everything in its place.
+    VaultClosed = "vault.closed", INFO {
+        /// Which.
+        vault: VaultName,
+    }
+    /// The disk was full; the ballast was given up to open a vault.
+    BallastFreed = "vault.ballast-freed", ERROR {}
+    /// A panic was caught: a bug. Its words are not shown, for they may hold anything.
+    PanicCaught = "panic.caught", ERROR {
+        /// The source file.
+        file: Option<&'static str>,
+        /// The line in it.
+        line: Option<u32>,
+        /// Of the body of the message that it blames.
+        digest: Option<Digest>,
+    }
+    /// Lines were lost because the output could not be written.
+    LinesLost = "telemetry.lost", ERROR {
+        /// How many bytes.
+        bytes: u64,
+    }
+}
