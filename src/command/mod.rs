@@ -1,1 +1,135 @@
-//! Commands: one file each.
+//! Commands: what a message asks, one file each.
+//!
+//! Always: decoding proves the form, handling is a pure function of (command, what the vault showed, now); it changes
+//! nothing, it says what shall change. Absent: keys, files, clocks, and any way to see more than the command needs.
+
+mod denial;
+mod outcome;
+mod person_link;
+mod record_delete;
+mod record_put;
+mod row;
+mod self_info_request;
+
+use crate::{
+    calendar::Timestamp,
+    directory::{Catalogue, Principal, Tenant},
+    envelope::strict_json::{self, JsonError},
+    identifier::{MessageType, PersonName},
+    ledger::LegalBasis,
+    record::{PersonId, PersonNeed, View},
+};
+pub use denial::Denial;
+pub use outcome::{Facts, Outcome};
+pub use person_link::PersonLink;
+pub use record_delete::RecordDelete;
+pub use record_put::RecordPut;
+pub use self_info_request::{AuthenticationMethod, SelfInfoRequest};
+use serde_json::value::RawValue;
+use std::collections::BTreeSet;
+use thiserror::Error;
+
+/// Why a body is not a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// It has not the form that `schemas/` gives it.
+    #[error("the body is refused: {0}")]
+    Form(#[from] JsonError),
+    /// The relay only sends messages of this type.
+    #[error("messages of this type are only sent by the relay")]
+    NotACommand,
+}
+
+/// What a message asks.
+#[derive(Debug)]
+pub enum Command {
+    /// A person's own records in named categories.
+    SelfInfoRequest(SelfInfoRequest),
+    /// Register records.
+    RecordPut(RecordPut),
+    /// Remove records.
+    RecordDelete(RecordDelete),
+    /// Tie a person code to an integrated addressee number.
+    PersonLink(PersonLink),
+}
+
+/// All that a handler knows besides the command and the view.
+pub struct Context<'a> {
+    /// Now; the same for the whole message.
+    pub now: Timestamp,
+    /// Who asks.
+    pub author: &'a Principal,
+    /// The tenant, as the directory describes it.
+    pub tenant: &'a Tenant,
+    /// The known categories.
+    pub catalogue: &'a Catalogue,
+    /// A fresh id for a person who is new here.
+    pub fresh: &'a dyn Fn() -> PersonId,
+    /// How many bytes the reply's body may have.
+    pub room: usize,
+}
+
+impl Command {
+    /// Reads the body of a message of this type.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the body has not the form that `schemas/` gives it, or the type is one that the relay only sends.
+    pub fn decode(kind: MessageType, body: &RawValue) -> Result<Self, DecodeError> {
+        let body = body.get();
+        match kind {
+            MessageType::SelfInfoRequest => Ok(Self::SelfInfoRequest(strict_json::from_str(body)?)),
+            MessageType::RecordPut => Ok(Self::RecordPut(strict_json::from_str(body)?)),
+            MessageType::RecordDelete => Ok(Self::RecordDelete(strict_json::from_str(body)?)),
+            MessageType::PersonLink => Ok(Self::PersonLink(strict_json::from_str(body)?)),
+            MessageType::SelfInfoReply | MessageType::RecordReply | MessageType::PersonReply => Err(DecodeError::NotACommand),
+        }
+    }
+
+    /// The persons it is about; it takes turns with others about the same.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<PersonName> {
+        match self {
+            Self::SelfInfoRequest(request) => request.names(),
+            Self::RecordPut(put) => put.names(),
+            Self::RecordDelete(delete) => delete.names(),
+            Self::PersonLink(link) => link.names(),
+        }
+    }
+
+    /// What it needs to see.
+    #[must_use]
+    pub fn needs(&self, context: &Context<'_>) -> Vec<PersonNeed> {
+        match self {
+            Self::SelfInfoRequest(request) => request.needs(context),
+            Self::RecordPut(put) => put.needs(),
+            Self::RecordDelete(delete) => delete.needs(),
+            Self::PersonLink(link) => link.needs(),
+        }
+    }
+
+    /// Handles it.
+    ///
+    /// # Errors
+    /// serde's, if a reply cannot be written; that is a bug.
+    pub fn handle(self, context: &Context<'_>, view: View) -> Result<Outcome, serde_json::Error> {
+        match self {
+            Self::SelfInfoRequest(request) => request.handle(context, view),
+            Self::RecordPut(put) => put.handle(context, view),
+            Self::RecordDelete(delete) => delete.handle(context, view),
+            Self::PersonLink(link) => link.handle(context, view),
+        }
+    }
+
+    /// The law that allows a message of this type.
+    #[must_use]
+    pub const fn basis(kind: MessageType) -> LegalBasis {
+        match kind {
+            MessageType::SelfInfoRequest | MessageType::SelfInfoReply => LegalBasis::SelfInformation,
+            MessageType::RecordPut
+            | MessageType::RecordDelete
+            | MessageType::RecordReply
+            | MessageType::PersonLink
+            | MessageType::PersonReply => LegalBasis::RegisteredCopies,
+        }
+    }
+}

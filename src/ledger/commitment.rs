@@ -1,5 +1,6 @@
 //! Promise and commitment: what binds an entry to the reply that left, without showing it.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::digest::{Context, SHA256};
 use std::fmt;
 
@@ -30,6 +31,13 @@ pub struct Sealing {
 impl fmt::Debug for Sealing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sealing({} bytes)", self.entry.len())
+    }
+}
+
+impl fmt::Display for Promise {
+    /// 43 characters of base64url, as in replies.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
     }
 }
 

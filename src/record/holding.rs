@@ -2,7 +2,7 @@
 //!
 //! Always: at most one row per (data set, record key); rows are sorted by that name; the highest revision stays.
 
-use super::Item;
+use super::{Item, ItemValue};
 use crate::{
     calendar::Window,
     identifier::{IdentifierError, LayoutVersion},
@@ -116,6 +116,22 @@ impl Row {
     pub const fn revision(&self) -> Revision {
         match self {
             Self::Live { revision, .. } | Self::Tombstone { revision, .. } => *revision,
+        }
+    }
+}
+
+impl Row {
+    /// Whether any text in it contains these ASCII bytes.
+    #[must_use]
+    pub fn holds_text(&self, needle: &[u8]) -> bool {
+        let holds = |text: &str| text.as_bytes().windows(needle.len()).any(|window| window == needle);
+        match self {
+            Self::Live { record, .. } => {
+                let names = [Some(&record.record_key), record.parent.as_ref()];
+                names.into_iter().flatten().any(|name| holds(name.as_str()))
+                    || record.items.iter().any(|item| matches!(&item.value, ItemValue::Text(text) if holds(text)))
+            }
+            Self::Tombstone { record_key, .. } => holds(record_key.as_str()),
         }
     }
 }

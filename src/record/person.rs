@@ -77,3 +77,23 @@ pub struct PersonChange {
     /// New holdings, by category; an empty holding takes the category away.
     pub holdings: BTreeMap<Category, Holding>,
 }
+
+impl PersonChange {
+    /// A change of a known person that so far changes nothing.
+    #[must_use]
+    pub fn of(person: &Person) -> Self {
+        Self { id: person.id, head: person.head.clone(), linked: Vec::new(), unlinked: Vec::new(), holdings: BTreeMap::new() }
+    }
+
+    /// A person who is new here, known so far by the tenant's own number.
+    #[must_use]
+    pub fn newcomer(id: PersonId, addressee: &AddresseeNumber) -> Self {
+        Self {
+            id,
+            head: Head { addressee: Some(addressee.clone()), ..Head::default() },
+            linked: vec![PersonName::Addressee(addressee.clone())],
+            unlinked: Vec::new(),
+            holdings: BTreeMap::new(),
+        }
+    }
+}

@@ -1,3 +1,307 @@
-//! The way of one message.
+//! The way of one message, from its delivery to the moment the broker may forget it.
+//!
+//! Always: read [`Relay::way`] from top to bottom: each step needs the proof that the step before made. A message is settled
+//! after its frame is durable, never before; a step that cannot be finished settles nothing or sends the message round the
+//! wait queue. Absent: the outbox, which publishes what is journalled on its own way; and any change of a vault but `commit`.
 
+mod blame;
+mod catch;
+mod disposition;
 pub mod ports;
+mod reply;
+mod turn;
+
+use crate::{
+    calendar::Timestamp,
+    command::{Command, Context, Denial, Outcome},
+    directory::Directory,
+    envelope::{self, DecryptionKey, Limits, Padding, SigningKey, SuitePolicy},
+    identifier::{Kid, MessageId, MessageType, PrincipalId, TenantCode},
+    ledger::{Promise, Salt},
+    record::PersonId,
+    tenant::{Permit, TenantScope, Verified},
+};
+use blame::{Blame, Care};
+use catch::CatchPanic;
+pub use disposition::{Disposition, Failure};
+use ports::{Answer, Broker, Clock, DeadLetter, Delivery, Entropy, MessageKey, Remembered, Repeated, ReplyKept, Ticket, Vault, Vaults};
+use reply::Encrypted;
+use ring::digest::{SHA256, digest};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::{Arc, PoisonError, RwLock},
+};
+use turn::Turns;
+
+/// What a reply's claims need besides the records: names, ids, times, and 32 categories with their outcomes, in bytes.
+const REPLY_FRAME: usize = 8 * 1024;
+
+/// The relay's own keys.
+#[derive(Debug)]
+pub struct Keys {
+    /// Signs every reply.
+    pub signing: SigningKey,
+    /// Open what is sent to us; several while one takes over from another.
+    pub decryption: BTreeMap<Kid, DecryptionKey>,
+}
+
+/// The relay: carries messages.
+#[derive(Debug)]
+pub struct Relay<S, B, C, E> {
+    keys: Keys,
+    directory: RwLock<Arc<Directory>>,
+    policy: SuitePolicy,
+    limits: Limits,
+    turns: Turns,
+    blame: Blame,
+    vaults: S,
+    broker: B,
+    clock: C,
+    entropy: E,
+}
+
+/// What is known of a message, as far as it got. Nothing personal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Its tenant.
+    pub tenant: Option<TenantCode>,
+    /// Its type.
+    pub kind: Option<MessageType>,
+    /// Its author.
+    pub author: Option<PrincipalId>,
+    /// Its id.
+    pub id: Option<MessageId>,
+}
+
+/// How a message's way ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Answered; the entry has this index in the tenant's ledger.
+    Answered {
+        /// The entry's index.
+        index: u64,
+    },
+    /// Denied with this code; entered like an answer.
+    Denied {
+        /// The code on the wire.
+        code: &'static str,
+        /// The entry's index.
+        index: u64,
+    },
+    /// It was handled before; the same reply is sent again.
+    Repeated,
+    /// It proved nothing and is in `nakatsugi.dead`.
+    DeadLettered {
+        /// Why.
+        reason: &'static str,
+        /// SHA-256 of the body, in hexadecimal.
+        digest: String,
+    },
+    /// It goes round the wait queue.
+    Waiting {
+        /// Why.
+        fault: &'static str,
+    },
+    /// Handling it failed inside; it goes round the wait queue and is counted.
+    Blamed {
+        /// SHA-256 of the body, in hexadecimal.
+        digest: String,
+    },
+}
+
+/// Whether a message was handled before.
+enum Standing {
+    First,
+    Repeat,
+    Other(Answer, Denial),
+}
+
+impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
+    /// A relay with its own keys, under this policy and directory, over these four edges.
+    pub fn new(
+        keys: Keys,
+        directory: Directory,
+        policy: SuitePolicy,
+        limits: Limits,
+        (vaults, broker, clock, entropy): (S, B, C, E),
+    ) -> Self {
+        let directory = RwLock::new(Arc::new(directory));
+        Self { keys, directory, policy, limits, turns: Turns::default(), blame: Blame::default(), vaults, broker, clock, entropy }
+    }
+
+    /// Exchanges the directory; messages on their way keep the one they began with.
+    pub fn exchange_directory(&self, directory: Directory) {
+        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
+    }
+
+    /// The directory as it is now.
+    pub fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Carries one message and settles its delivery.
+    ///
+    /// # Cancel safety
+    /// Dropped before its end it settles nothing: the broker delivers again, and what was journalled is recognised.
+    pub async fn carry<T: Ticket>(&self, delivery: Delivery<T>) -> (Known, End) {
+        let Delivery { body, route, suspicion, ticket } = delivery;
+        let care = self.blame.care(&body, suspicion);
+        let mut known = Known::default();
+        let way = CatchPanic(Box::pin(self.way(&body, &route, care, &mut known))).await;
+        let failure = match way {
+            Ok(Ok(end)) => {
+                self.blame.forget(&body);
+                ticket.ack();
+                return (known, end);
+            }
+            Ok(Err(failure)) => failure,
+            Err(catch::Panicked) => Failure::Bug,
+        };
+        let end = match (failure.disposition(), care) {
+            (Disposition::DeadLetter(reason), Care::Ordinary | Care::Quarantined) => self.bury(reason, &body, &route).await,
+            // Not even its denial could be made.
+            (Disposition::Blame, Care::Quarantined) => self.bury("quarantined", &body, &route).await,
+            (Disposition::Blame, Care::Ordinary) => {
+                self.blame.count(sha256(&body));
+                End::Blamed { digest: hex(&sha256(&body)) }
+            }
+            (Disposition::Wait(fault), Care::Ordinary | Care::Quarantined) => End::Waiting { fault },
+        };
+        match end {
+            End::Waiting { .. } | End::Blamed { .. } => ticket.wait(),
+            End::DeadLettered { .. } | End::Answered { .. } | End::Denied { .. } | End::Repeated => ticket.ack(),
+        }
+        (known, end)
+    }
+
+    /// The way: decrypt → verify → scope → ( deduplicate → handle → encrypt → journal ) in turn.
+    async fn way(&self, body: &[u8], route: &crate::tenant::Route, care: Care, known: &mut Known) -> Result<End, Failure> {
+        let (now, directory) = (self.clock.now(), self.directory());
+
+        let decrypted = envelope::decrypt(body, |kid| self.keys.decryption.get(kid), &self.policy, &self.limits)?;
+        let verified = Verified::verify(decrypted, directory, &self.limits, now)?;
+        known.note(&verified);
+        let command = Command::decode(verified.kind(), verified.body())?;
+        let scope = TenantScope::open(Permit::admit(&verified, route)?, &self.vaults).await?;
+
+        let mut message = MessageKey { author: verified.author().id.clone(), id: verified.id(), answer: Answer::First };
+        let _turn = self.turns.take(&scope, &message, &command.names()).await?;
+
+        let outcome = match deduplicate(&scope, &message, &verified, now)? {
+            Standing::First => self.handle(&scope, &verified, command, care, now)?,
+            Standing::Repeat => match scope.vault().repeat(&message).await? {
+                Repeated::Sent => return Ok(End::Repeated),
+                Repeated::Gone => return Err(Failure::Expired),
+            },
+            Standing::Other(answer, denial) => {
+                message.answer = answer;
+                if scope.vault().recall(&message)?.is_some() && scope.vault().repeat(&message).await? == Repeated::Sent {
+                    return Ok(End::Repeated);
+                }
+                denied(denial, &verified)?
+            }
+        };
+        let code = outcome.denial.as_ref().map(Denial::code);
+
+        let encrypted = Encrypted::encrypt(&verified, message, outcome, Salt(self.entropy.bytes()), &self.keys.signing, now)?;
+        let journalled = scope.vault().commit(encrypted.into_frame()).await?;
+
+        let index = journalled.index;
+        Ok(code.map_or(End::Answered { index }, |code| End::Denied { code, index }))
+    }
+
+    /// Handle: what the author may not do is denied; what it may is done by the command.
+    fn handle<V: Vault>(
+        &self,
+        scope: &TenantScope<V>,
+        verified: &Verified,
+        command: Command,
+        care: Care,
+        now: Timestamp,
+    ) -> Result<Outcome, Failure> {
+        if care == Care::Quarantined {
+            return denied(Denial::Quarantined, verified);
+        }
+        if !verified.author().may_author(verified.kind()) {
+            return denied(Denial::NotAllowed, verified);
+        }
+        let fresh = || {
+            let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.entropy.bytes();
+            PersonId(id)
+        };
+        let context = Context {
+            now,
+            author: verified.author(),
+            tenant: verified.directory().tenant(&verified.tenant()).ok_or(Failure::Bug)?,
+            catalogue: verified.directory().catalogue(),
+            fresh: &fresh,
+            room: self.limits.longest_payload(Padding::Padme).saturating_sub(REPLY_FRAME),
+        };
+        let view = scope.vault().view(&command.needs(&context))?;
+        command.handle(&context, view).map_err(|_| Failure::Bug)
+    }
+
+    async fn bury(&self, reason: &'static str, body: &[u8], route: &crate::tenant::Route) -> End {
+        let digest = hex(&sha256(body));
+        match self.broker.bury(DeadLetter { reason, digest: digest.clone(), route, body }).await {
+            Ok(()) => End::DeadLettered { reason, digest },
+            Err(ports::BrokerFault) => End::Waiting { fault: "broker" },
+        }
+    }
+}
+
+/// Deduplicate: the first act of the turn. `exp` is judged only for a message that comes for the first time.
+fn deduplicate<V: Vault>(scope: &TenantScope<V>, message: &MessageKey, verified: &Verified, now: Timestamp) -> Result<Standing, Failure> {
+    match scope.vault().recall(message)? {
+        Some(Remembered { digest, .. }) if digest != *verified.digest() => {
+            Ok(Standing::Other(Answer::Conflict(*verified.digest()), Denial::Conflict))
+        }
+        Some(Remembered { reply: ReplyKept::Yes, .. }) => Ok(Standing::Repeat),
+        Some(Remembered { reply: ReplyKept::Gone, promise, .. }) => {
+            Ok(Standing::Other(Answer::Again, Denial::AlreadyAnswered(Promise(promise))))
+        }
+        // SECURITY: a clock set back must not let a replay pass whose id is already forgotten.
+        None if verified.expires() <= scope.vault().floor() => Err(Failure::Expired),
+        None if verified.expires() <= now => Err(Failure::Expired),
+        None => Ok(Standing::First),
+    }
+}
+
+fn denied(denial: Denial, verified: &Verified) -> Result<Outcome, Failure> {
+    Outcome::denied(denial, Command::basis(verified.kind())).map_err(|_| Failure::Bug)
+}
+
+impl Known {
+    fn note(&mut self, verified: &Verified) {
+        *self = Self {
+            tenant: Some(verified.tenant()),
+            kind: Some(verified.kind()),
+            author: Some(verified.author().id.clone()),
+            id: Some(verified.id()),
+        };
+    }
+}
+
+impl Answer {
+    /// Tells the ids of different answers to one message apart.
+    const fn ordinal(self) -> u32 {
+        match self {
+            Self::First | Self::Conflict(_) => 0,
+            Self::Again => 1,
+        }
+    }
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    out
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

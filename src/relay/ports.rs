@@ -8,7 +8,7 @@ use crate::{
     identifier::{MessageId, MessageType, PersonName, PrincipalId},
     ledger::{Commitment, Sealing},
     record::{PersonChange, PersonId, PersonNeed, View},
-    tenant::Permit,
+    tenant::{Permit, Route},
 };
 use std::{fmt, future::Future, sync::Arc};
 use thiserror::Error;
@@ -42,6 +42,9 @@ pub trait Vault: Send + Sync {
     /// [`VaultFault`] if a row that should be there is missing or does not open: never taken for "nothing".
     fn view(&self, needs: &[PersonNeed]) -> Result<View, VaultFault>;
 
+    /// The latest time up to which ids are forgotten: a message that expired by then cannot be told from a repeat.
+    fn floor(&self) -> Timestamp;
+
     /// Makes a frame durable and applies it: afterwards all of it is in effect, or nothing happened.
     /// Its parcels are in the outbox from then on.
     ///
@@ -52,6 +55,52 @@ pub trait Vault: Send + Sync {
     /// Puts the parcels of a message that was handled before into the outbox again, byte for byte.
     fn repeat(&self, message: &MessageKey) -> impl Future<Output = Result<Repeated, VaultFault>> + Send;
 }
+
+/// The broker, as far as the way needs it; what is in the outbox is published behind the vault's back.
+pub trait Broker: Send + Sync {
+    /// Publishes what is invalid to `nakatsugi.dead`, still encrypted, and waits for the confirm.
+    fn bury(&self, letter: DeadLetter<'_>) -> impl Future<Output = Result<(), BrokerFault>> + Send;
+}
+
+/// The right to settle one delivery, once. Dropped unsettled, it settles nothing, and the broker delivers again.
+pub trait Ticket: Send {
+    /// All is done: the broker may forget the message.
+    fn ack(self);
+
+    /// Not now: the message goes round the wait queue.
+    fn wait(self);
+}
+
+/// A delivery: bytes, how they came, and the right to settle them.
+#[derive(Debug)]
+pub struct Delivery<T> {
+    /// The envelope.
+    pub body: Vec<u8>,
+    /// How it came.
+    pub route: Route,
+    /// How often the process died while this message alone was in flight.
+    pub suspicion: u32,
+    /// The right to settle it.
+    pub ticket: T,
+}
+
+/// A message that proves nothing, on its way to `nakatsugi.dead`.
+#[derive(Debug)]
+pub struct DeadLetter<'a> {
+    /// Why; a stable code.
+    pub reason: &'static str,
+    /// SHA-256 of the body, in hexadecimal: its id from now on.
+    pub digest: String,
+    /// How it came.
+    pub route: &'a Route,
+    /// The envelope, as it came.
+    pub body: &'a [u8],
+}
+
+/// The broker could not take a dead letter now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the broker did not confirm the dead letter")]
+pub struct BrokerFault;
 
 /// A point in time, asked for once per message.
 pub trait Clock: Send + Sync {
@@ -72,6 +121,19 @@ pub struct MessageKey {
     pub author: PrincipalId,
     /// The author's id for it.
     pub id: MessageId,
+    /// Which answer to that id; every answer is remembered, so that its repeats are byte-identical too.
+    pub answer: Answer,
+}
+
+/// Which answer to a message id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// To the message that first had the id.
+    First,
+    /// To another message with the same id, told apart by its digest: a denial.
+    Conflict([u8; 32]),
+    /// To the first message, after its reply's bytes were let go: `already-answered`.
+    Again,
 }
 
 /// What is remembered of a message that was handled.
@@ -153,7 +215,7 @@ pub struct Journalled {
 }
 
 /// Why a vault could not serve. Ours, never the author's: the message goes round the wait queue.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum VaultFault {
     /// No vault was made for this tenant.
     #[error("no vault exists for this tenant; make one with: nakatsugi tenant add")]

@@ -1,5 +1,12 @@
-//! The tenant's scope: the proof that a message may touch one vault, and no other.
+//! From a decrypted message to the one vault it may touch.
+//!
+//! Always: [`Verified`] proves the author, [`Permit`] that the tenant agrees in all four places, [`TenantScope`] holds the
+//! one vault that the permit opened; each is made only from the one before. Absent: any way to name a tenant when reading.
 
 mod permit;
+mod scope;
+mod verified;
 
-pub use permit::Permit;
+pub use permit::{EXCHANGE_IN, Permit, Route, ScopeError};
+pub use scope::TenantScope;
+pub use verified::{Verified, VerifyError, lifetime};

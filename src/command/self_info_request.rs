@@ -1,0 +1,181 @@
+//! `self-info.request`: a person asks for their own records in named categories (番号法 附則6条3項, 4項1号).
+//!
+//! Always: no record, nothing in its window and an unknown person end alike, as `nothing-to-show`; the true cause stands in
+//! the ledger only. A category that the tenant does not provide is `not-permitted` before anything is looked up.
+
+use super::{Context, Denial, Facts, Outcome};
+use crate::{
+    calendar::{Day, Timestamp, Window},
+    identifier::{Category, LayoutVersion, MessageClass, PersonCode, PersonName},
+    ledger::{CategoryOutcome, Cause, LegalBasis},
+    record::{Holding, Item, PersonNeed, Record, RecordName, View},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeSet;
+
+/// The most categories of one request (design §10).
+const CATEGORIES: usize = 32;
+
+/// A person's request, as the disclosure system sends it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelfInfoRequest {
+    /// The person, by the tenant's own code.
+    person: PersonCode,
+    /// What is asked for: 1 to 32 categories, none twice.
+    categories: Vec<Category>,
+    /// How and when the disclosure system authenticated the person.
+    authenticated: Authenticated,
+}
+
+/// How and when a person was authenticated.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Authenticated {
+    method: AuthenticationMethod,
+    at: Timestamp,
+}
+
+/// How a person was authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuthenticationMethod {
+    /// The individual number card's certificate for user authentication (JPKI).
+    JpkiUserCertificate,
+}
+
+impl AuthenticationMethod {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::JpkiUserCertificate => "jpki-user-certificate",
+        }
+    }
+}
+
+impl SelfInfoRequest {
+    pub(super) fn names(&self) -> BTreeSet<PersonName> {
+        BTreeSet::from([PersonName::Code(self.person.clone())])
+    }
+
+    pub(super) fn needs(&self, context: &Context<'_>) -> Vec<PersonNeed> {
+        let provided = self.categories.iter().filter(|category| context.tenant.provides(category)).cloned();
+        vec![PersonNeed { name: PersonName::Code(self.person.clone()), categories: provided.take(CATEGORIES).collect() }]
+    }
+
+    pub(super) fn handle(self, context: &Context<'_>, view: View) -> Result<Outcome, serde_json::Error> {
+        if let Some(denial) = self.denial(context) {
+            return Outcome::denied(denial, LegalBasis::SelfInformation);
+        }
+        let person = view.persons.into_iter().next().flatten();
+        let today = context.now.day_in_japan();
+        let mut room = context.room;
+        let mut answers = Vec::with_capacity(self.categories.len());
+        let mut causes = Vec::with_capacity(self.categories.len());
+        for category in self.categories {
+            let (answer, cause, records) = if context.tenant.provides(&category) {
+                match person.as_ref().map(|person| person.holdings.get(&category)) {
+                    None => (Answer::NothingToShow, Cause::UnknownPerson, 0),
+                    Some(None) => (Answer::NothingToShow, Cause::NoRecord, 0),
+                    Some(Some(holding)) => provide(holding, today, &mut room)?,
+                }
+            } else {
+                (Answer::NotPermitted, Cause::NotPermitted, 0)
+            };
+            causes.push(CategoryOutcome { category: category.clone(), cause, records });
+            answers.push(CategoryAnswer { category, answer });
+        }
+        let facts = Facts {
+            basis: LegalBasis::SelfInformation,
+            authenticated: Some((self.authenticated.method.as_str().to_owned(), self.authenticated.at)),
+            subjects: person.iter().map(|person| person.id).collect(),
+            categories: causes,
+        };
+        let reply = Reply { status: "answered", as_of: context.now, keep: "session", categories: answers };
+        Outcome::answered(Vec::new(), facts, &reply)
+    }
+
+    fn denial(&self, context: &Context<'_>) -> Option<Denial> {
+        if !context.tenant.serves(MessageClass::SelfInfo, context.now.day_in_japan()) {
+            return Some(Denial::NotInService);
+        }
+        if self.categories.is_empty() || self.categories.len() > CATEGORIES {
+            return Some(Denial::TooManyCategories);
+        }
+        let mut seen = BTreeSet::new();
+        self.categories.iter().enumerate().find_map(|(index, category)| match (context.catalogue.knows(category), seen.insert(category)) {
+            (false, _) => Some(Denial::UnknownCategory(index)),
+            (true, false) => Some(Denial::RepeatedCategory(index)),
+            (true, true) => None,
+        })
+    }
+}
+
+/// What a holding shows on this day, if there is room for it.
+fn provide(holding: &Holding, today: Day, room: &mut usize) -> Result<(Answer, Cause, u32), serde_json::Error> {
+    let shown: Vec<_> = holding.records().filter(|record| record.publication.contains(today)).map(ShownRecord::from).collect();
+    if shown.is_empty() {
+        let cause = if holding.records().next().is_some() { Cause::OutsideWindow } else { Cause::NoRecord };
+        return Ok((Answer::NothingToShow, cause, 0));
+    }
+    let records = serde_json::value::to_raw_value(&shown)?;
+    let count = u32::try_from(shown.len()).unwrap_or(u32::MAX);
+    match room.checked_sub(records.get().len()) {
+        Some(left) => {
+            *room = left;
+            Ok((Answer::Provided { records }, Cause::Provided, count))
+        }
+        None => Ok((Answer::TooLarge, Cause::TooLarge, 0)),
+    }
+}
+
+/// The body of a `self-info.reply`.
+#[derive(Serialize)]
+struct Reply {
+    status: &'static str,
+    as_of: Timestamp,
+    /// May be kept for the session only (safety measure ｲ-d).
+    keep: &'static str,
+    categories: Vec<CategoryAnswer>,
+}
+
+#[derive(Serialize)]
+struct CategoryAnswer {
+    category: Category,
+    #[serde(flatten)]
+    answer: Answer,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+enum Answer {
+    Provided { records: Box<RawValue> },
+    NothingToShow,
+    NotPermitted,
+    TooLarge,
+}
+
+/// A record as the person sees it: without who registered it.
+#[derive(Serialize)]
+struct ShownRecord<'a> {
+    data_set: &'a LayoutVersion,
+    record_key: &'a RecordName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<&'a RecordName>,
+    layout_version: &'a LayoutVersion,
+    publication: Window,
+    items: &'a [Item],
+}
+
+impl<'a> From<&'a Record> for ShownRecord<'a> {
+    fn from(record: &'a Record) -> Self {
+        Self {
+            data_set: &record.data_set,
+            record_key: &record.record_key,
+            parent: record.parent.as_ref(),
+            layout_version: &record.layout_version,
+            publication: record.publication,
+            items: &record.items,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Encrypt: the reply is signed and encrypted now, once; these bytes are the reply for ever.
+//!
+//! Always: the reply carries the promise of the entry that will stand in the ledger, so nothing personal leaves without
+//! one (design §7); every reply is padded.
+
+use super::{
+    Failure,
+    ports::{Frame, MessageKey, Parcel},
+};
+use crate::{
+    calendar::Timestamp,
+    command::Outcome,
+    envelope::{self, Draft, Padding, SigningKey},
+    identifier::MessageId,
+    ledger::{Commitment, Entry, Promise, Salt, Sealing},
+    tenant::{Verified, lifetime},
+};
+use ring::rand::SystemRandom;
+
+/// An outcome with its reply as it will leave.
+#[derive(Debug)]
+pub(super) struct Encrypted(Frame);
+
+impl Encrypted {
+    /// Signs and encrypts the reply, and binds the ledger's entry to it.
+    pub(super) fn encrypt(
+        verified: &Verified,
+        key: MessageKey,
+        outcome: Outcome,
+        salt: Salt,
+        signing: &SigningKey,
+        now: Timestamp,
+    ) -> Result<Self, Failure> {
+        let author = verified.author();
+        let relay = verified.directory().relay();
+        let kind = verified.kind().reply().ok_or(Failure::Bug)?;
+        let expires = now.plus_seconds(lifetime(kind));
+        let id = MessageId::derived(&author.id, &verified.id(), verified.digest(), kind, &author.id, key.answer.ordinal());
+        let composed = Draft {
+            iss: relay.id.clone(),
+            aud: author.id.clone(),
+            jti: id,
+            iat: now,
+            exp: expires,
+            env: verified.directory().env(),
+            tenant: verified.tenant(),
+            kind,
+            re: Some(verified.id()),
+            body: &outcome.body,
+        }
+        .compose()
+        .map_err(|_| Failure::Bug)?;
+        let verdict = outcome.verdict();
+        let entry = Entry {
+            at: now.millis(),
+            author: author.id.clone(),
+            role: author.role.as_str().to_owned(),
+            message: verified.id(),
+            kind: verified.kind(),
+            asked: super::hex(verified.digest()),
+            authenticated: outcome.facts.authenticated,
+            basis: outcome.facts.basis,
+            subjects: outcome.facts.subjects,
+            categories: outcome.facts.categories,
+            verdict,
+            sent: super::hex(composed.claims_digest()),
+        };
+        let sealing = Sealing { salt, entry: serde_json::to_vec(&entry).map_err(|_| Failure::Bug)? };
+        let promise = Promise::of(&sealing);
+        let commitment = Commitment::of(composed.claims_digest(), &promise);
+        let random = SystemRandom::new();
+        let signed = envelope::sign(&composed.with_promise(&promise, Padding::Padme), signing, &random).map_err(|_| Failure::Encrypt)?;
+        let recipient = author.encryption_key(now).ok_or(Failure::Encrypt)?;
+        let body = envelope::encrypt(&signed, recipient, &random).map_err(|_| Failure::Encrypt)?;
+        let parcel = Parcel { id, kind, re: Some(verified.id()), recipient: author.id.clone(), deadline: expires, body: body.into() };
+        Ok(Self(Frame {
+            message: key,
+            digest: *verified.digest(),
+            expires: verified.expires(),
+            changes: outcome.changes,
+            commitment,
+            sealing,
+            parcels: vec![parcel],
+        }))
+    }
+
+    pub(super) fn into_frame(self) -> Frame {
+        self.0
+    }
+}
