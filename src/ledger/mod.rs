@@ -10,4 +10,4 @@ mod tree;
 
 pub use commitment::{Commitment, Promise, Salt, Sealing};
 pub use entry::{CategoryOutcome, Cause, Entry, LegalBasis, Verdict};
-pub use tree::{Frontier, TreeHash};
+pub use tree::{Frontier, TreeHash, leaf_hash};

@@ -16,9 +16,9 @@ pub struct Frontier {
     subtrees: Vec<TreeHash>,
 }
 
-/// `SHA-256(0x00 ‖ leaf)`.
+/// `SHA-256(0x00 ‖ leaf)`: what stands in a tile of level 0.
 #[must_use]
-pub(super) fn leaf_hash(commitment: &Commitment) -> TreeHash {
+pub fn leaf_hash(commitment: &Commitment) -> TreeHash {
     sha256(&[&[0], &commitment.0])
 }
 
@@ -37,7 +37,10 @@ impl Frontier {
 
     /// Appends a leaf and returns its index.
     pub fn append(&mut self, commitment: &Commitment) -> u64 {
-        let mut hash = leaf_hash(commitment);
+        self.append_hash(leaf_hash(commitment))
+    }
+
+    fn append_hash(&mut self, mut hash: TreeHash) -> u64 {
         // One complete subtree per set bit of the size: a carry merges the two smallest.
         let mut carries = self.size;
         while carries & 1 == 1 {
@@ -51,6 +54,16 @@ impl Frontier {
         self.size - 1
     }
 
+    /// Whether these are the hashes of the last leaves, as many as stand in an unfinished tile of this width, a power of 2.
+    #[must_use]
+    pub fn ends_with(&self, leaves: &[TreeHash], width: u64) -> bool {
+        let mut tail = Self::default();
+        for leaf in leaves {
+            tail.append_hash(*leaf);
+        }
+        tail.size == self.size % width && self.subtrees.ends_with(&tail.subtrees)
+    }
+
     /// The root of the tree; of an empty one, SHA-256 of nothing.
     #[must_use]
     pub fn root(&self) -> TreeHash {
@@ -62,6 +75,19 @@ impl Frontier {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_leaves_are_recognised() {
+        let leaves: Vec<_> = (0..13_u8).map(|byte| Commitment([byte; 32])).collect();
+        let mut frontier = Frontier::default();
+        for leaf in &leaves {
+            frontier.append(leaf);
+        }
+        let hashes: Vec<_> = leaves.iter().map(leaf_hash).collect();
+        assert!(frontier.ends_with(&hashes[8..], 8));
+        assert!(!frontier.ends_with(&hashes[9..], 8));
+        assert!(!frontier.ends_with(&hashes[7..12], 8));
+    }
 
     /// RFC 6962 §2.1 as it is written: split at the largest power of two below n.
     fn root_by_definition(leaves: &[Commitment]) -> TreeHash {

@@ -166,7 +166,7 @@ pub enum Repeated {
 }
 
 /// All that one message changes, in one durable step.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     /// The message.
     pub message: MessageKey,
@@ -182,6 +182,14 @@ pub struct Frame {
     pub sealing: Sealing,
     /// What to send.
     pub parcels: Vec<Parcel>,
+}
+
+impl fmt::Debug for Frame {
+    /// Sizes only: the changes hold what is known of persons.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, changes, parcels) = (self.message.id, self.changes.len(), self.parcels.len());
+        write!(f, "Frame(for {id}: {changes} persons, {parcels} parcels)")
+    }
 }
 
 /// An encrypted message on its way out. Nothing in it is personal but the body, and the body is encrypted.

@@ -1,1 +1,47 @@
-//! The vault: everything of one tenant in one directory.
+//! The vault: everything of one tenant, in one folder, under its own keys.
+//!
+//! ```text
+//! vaults/142051/ keyring.json   data keys, wrapped by the root key
+//!                journal/       segments of groups of frames: the commit point
+//!                store/         sled: where things are looked up; can be rebuilt
+//!                ledger/        tiles of leaf hashes; beside them the sealed entries
+//!                manifest       from where the journal is replayed; replaced atomically
+//!
+//! commit: seal → queue → group → write, fdatasync → apply (memory, outbox) → acknowledge ·· checkpoint → store
+//! ```
+//!
+//! Always: the journal is what happened, in order; the store is where it can be found. A frame is acknowledged after its group
+//! was synced. The first failed write stops the vault, and only this one. No value lies on disk unsealed. Absent: clocks and
+//! timers; what any of it means.
+
+mod applied;
+mod checkpoint;
+mod codec;
+mod committer;
+mod core;
+mod event;
+pub mod filter;
+mod frame;
+mod group;
+mod journal;
+mod ledger;
+mod limits;
+mod manifest;
+mod memory;
+mod open;
+mod outbox;
+mod person;
+mod replay;
+mod rows;
+mod store;
+mod vaults;
+
+pub use self::{
+    core::Listener,
+    event::{RebuildReason, VaultEvent},
+    filter::{FilterError, FilterInstalled},
+    limits::Tuning,
+    open::CreateError,
+    outbox::{Dispatch, Outbox, OutboxLimits, OutboxLoad},
+    vaults::{DataFolderError, DiskVault, Settings, Vaults},
+};

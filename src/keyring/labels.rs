@@ -1,0 +1,14 @@
+//! Every purpose a key is derived for, and nothing else.
+//!
+//! Always: no label is a prefix of another, and none is ever used for a second purpose.
+
+/// Wraps a keyring under the root key: `HKDF(salt, root key, WRAP ‖ 0 ‖ environment)`.
+pub(super) const WRAP: &[u8] = b"nakatsugi/keyring/wrap/v1";
+/// Seals one value: `HKDF(salt, data key, SEAL)`.
+pub(super) const SEAL: &[u8] = b"nakatsugi/keyring/seal/v1";
+/// Blind indexes: `HKDF(∅, fixed key, INDEX)`.
+pub(super) const INDEX: &[u8] = b"nakatsugi/keyring/index/v1";
+/// Tags of journal groups and segments: `HKDF(∅, fixed key, JOURNAL)`.
+pub(super) const JOURNAL: &[u8] = b"nakatsugi/keyring/journal/v1";
+/// The tag of the manifest: `HKDF(∅, fixed key, MANIFEST)`.
+pub(super) const MANIFEST: &[u8] = b"nakatsugi/keyring/manifest/v1";

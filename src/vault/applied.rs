@@ -1,0 +1,190 @@
+//! What is in effect: the rows since the checkpoint, the ledger's edge, what waits to be published.
+//!
+//! Always: changed by applying frames, in the order of the journal, and by nothing else; applying a frame again after a crash
+//! changes nothing. Absent: anything durable.
+
+use super::{
+    codec::{Put, Take},
+    frame::{Handled, Location, ParcelKey, Record},
+    ledger::SealedEntry,
+    manifest::Position,
+    rows::{RowMap, Rows},
+};
+use crate::{
+    calendar::Timestamp,
+    keyring::{Blind, RowKey, Tree},
+    ledger::Frontier,
+};
+use std::{collections::HashMap, sync::Arc};
+
+/// What is in effect.
+pub(super) struct Applied {
+    pub(super) rows: Rows,
+    pub(super) ledger: Frontier,
+    /// Entries since the last checkpoint.
+    entries: Vec<SealedEntry>,
+    /// Entries a checkpoint is writing.
+    settling: Option<Arc<Vec<SealedEntry>>>,
+    /// Parcels that were not yet published, and the frames they stand in.
+    pub(super) outstanding: HashMap<ParcelKey, Location>,
+    /// Messages that expired up to here are forgotten.
+    pub(super) floor: Timestamp,
+    /// Outbox rows of frames from here on are in memory only.
+    unsettled_from: u64,
+}
+
+/// A consistent cut: everything before a position in the journal.
+pub(super) struct Cut {
+    pub(super) position: Position,
+    pub(super) rows: Arc<RowMap>,
+    pub(super) entries: Arc<Vec<SealedEntry>>,
+    pub(super) ledger: Frontier,
+    pub(super) outstanding: u64,
+    pub(super) floor: Timestamp,
+}
+
+/// What a message's row holds, the sealed part still sealed.
+pub(super) struct MessageRow {
+    pub(super) expires: Timestamp,
+    pub(super) sequence: u64,
+    pub(super) location: Location,
+    pub(super) parcels: u16,
+    pub(super) memory: Vec<u8>,
+}
+
+impl MessageRow {
+    pub(super) fn key(message: Blind) -> RowKey {
+        Tree::Message.row(&[&message.0])
+    }
+
+    fn encode(sequence: u64, location: Location, handled: &Handled) -> Arc<[u8]> {
+        let mut out = Vec::with_capacity(46 + handled.memory.len());
+        out.u64(handled.expires.millis().cast_unsigned());
+        out.u64(sequence);
+        location.put(&mut out);
+        out.u16(u16::try_from(handled.parcels.len()).unwrap_or(u16::MAX));
+        out.extend_from_slice(&handled.memory);
+        out.into()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut from = Take(bytes);
+        Some(Self {
+            expires: Timestamp::from_millis(from.i64()?),
+            sequence: from.u64()?,
+            location: Location::take(&mut from)?,
+            parcels: from.u16()?,
+            memory: from.0.to_vec(),
+        })
+    }
+}
+
+/// The row of an outstanding parcel.
+pub(super) fn outbox_row(key: ParcelKey) -> RowKey {
+    Tree::Outbox.row(&[&key.sequence.to_be_bytes(), &key.ordinal.to_be_bytes()])
+}
+
+/// The parcel an outbox row speaks of.
+pub(super) fn read_outbox_row(key: &RowKey, value: &[u8]) -> Option<(ParcelKey, Location)> {
+    let key = ParcelKey::take(&mut Take(key.as_bytes().get(1..)?))?;
+    Some((key, Location::take(&mut Take(value))?))
+}
+
+impl Applied {
+    /// What is in effect before replay: rows in the store, and this.
+    pub(super) fn new(ledger: Frontier, floor: Timestamp, outstanding: HashMap<ParcelKey, Location>) -> Self {
+        Self {
+            rows: Rows::default(),
+            ledger,
+            entries: Vec::new(),
+            settling: None,
+            outstanding,
+            floor,
+            // During replay the store may already have any row, so each is taken away in it too.
+            unsettled_from: u64::MAX,
+        }
+    }
+
+    /// Applies a frame. Returns the index of its ledger entry, if it has one.
+    pub(super) fn apply(&mut self, sequence: u64, location: Location, record: Record) -> Option<u64> {
+        match record {
+            Record::Handled(handled) => {
+                let message = MessageRow::encode(sequence, location, &handled);
+                self.rows.apply((MessageRow::key(handled.message), Some(message)));
+                for ordinal in (0_u16..).take(handled.parcels.len()) {
+                    self.await_parcel(ParcelKey { sequence, ordinal }, location);
+                }
+                handled.rows.into_iter().for_each(|row| self.rows.apply(row));
+                self.entries.push((handled.commitment, handled.entry));
+                Some(self.ledger.append(&handled.commitment))
+            }
+            Record::Sent(keys) => {
+                for key in keys {
+                    self.outstanding.remove(&key);
+                    if key.sequence >= self.unsettled_from {
+                        self.rows.withdraw(&outbox_row(key));
+                    } else {
+                        self.rows.apply((outbox_row(key), None));
+                    }
+                }
+                None
+            }
+            Record::Again(parcels) => {
+                parcels.into_iter().for_each(|(key, location)| self.await_parcel(key, location));
+                None
+            }
+            Record::Forgotten { floor, rows } => {
+                rows.into_iter().for_each(|row| self.rows.apply((row, None)));
+                self.floor = self.floor.max(floor);
+                None
+            }
+        }
+    }
+
+    fn await_parcel(&mut self, key: ParcelKey, location: Location) {
+        let mut value = Vec::with_capacity(20);
+        location.put(&mut value);
+        self.rows.apply((outbox_row(key), Some(value.into())));
+        self.outstanding.insert(key, location);
+    }
+
+    /// Moves everything up to this position aside for a checkpoint.
+    pub(super) fn cut(&mut self, position: Position) -> Cut {
+        let entries = Arc::new(std::mem::take(&mut self.entries));
+        self.settling = Some(Arc::clone(&entries));
+        self.unsettled_from = position.sequence;
+        Cut {
+            position,
+            rows: self.rows.settle(),
+            entries,
+            ledger: self.ledger.clone(),
+            outstanding: self.outstanding.len() as u64,
+            floor: self.floor,
+        }
+    }
+
+    /// Outbox rows of frames from this sequence on are in no store.
+    pub(super) const fn unsettled_from(&mut self, sequence: u64) {
+        self.unsettled_from = sequence;
+    }
+
+    /// The checkpoint is durable.
+    pub(super) fn settled(&mut self) {
+        self.rows.settled();
+        self.settling = None;
+    }
+
+    /// An entry that is not in the ledger's files yet.
+    pub(super) fn entry(&self, index: u64) -> Option<SealedEntry> {
+        let newest_first = [Some(&self.entries), self.settling.as_deref()];
+        let mut end = self.ledger.size();
+        for entries in newest_first.into_iter().flatten() {
+            let begin = end.saturating_sub(entries.len() as u64);
+            if index >= begin && index < end {
+                return usize::try_from(index - begin).ok().and_then(|at| entries.get(at).cloned());
+            }
+            end = begin;
+        }
+        None
+    }
+}

@@ -1,0 +1,79 @@
+//! What a vault has to say to those who run it.
+//!
+//! Always: counts, sizes and causes only; nothing personal, no key, no name of a person or message.
+
+use crate::{identifier::VaultName, relay::ports::StopCause};
+
+/// Something happened to a vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VaultEvent {
+    /// It serves.
+    Opened {
+        /// Which.
+        vault: VaultName,
+        /// How many frames were replayed from the journal.
+        frames: u64,
+        /// How many bytes of an unfinished last group were cut; they were never acknowledged.
+        cut: u64,
+        /// How many parcels wait to be published.
+        outstanding: u64,
+        /// How many entries its ledger has.
+        entries: u64,
+    },
+    /// Its store was lost, behind or damaged and is being rebuilt from the journal; the old one was put aside.
+    StoreRebuilding {
+        /// Which.
+        vault: VaultName,
+        /// Why.
+        reason: RebuildReason,
+    },
+    /// Its store was rebuilt.
+    StoreRebuilt {
+        /// Which.
+        vault: VaultName,
+        /// From how many frames.
+        frames: u64,
+    },
+    /// It stopped; nothing more is acknowledged until it was opened again.
+    Stopped {
+        /// Which.
+        vault: VaultName,
+        /// Why.
+        cause: StopCause,
+        /// The system's words for it, where there are any.
+        detail: Option<String>,
+    },
+    /// Store and ledger are durable up to here; replay begins here.
+    Checkpointed {
+        /// Which.
+        vault: VaultName,
+        /// How many rows went into the store.
+        rows: u64,
+        /// How many entries the ledger has.
+        entries: u64,
+        /// The sequence of the next frame.
+        sequence: u64,
+    },
+    /// It was closed with everything in its place.
+    Closed {
+        /// Which.
+        vault: VaultName,
+    },
+    /// The disk was full; the ballast was given up to open a vault.
+    BallastFreed,
+}
+
+/// Why a store is rebuilt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RebuildReason {
+    /// It does not open.
+    Unreadable,
+    /// It ends before what the manifest says is in it.
+    Behind,
+    /// A row was found missing or changed while it served.
+    RowDamaged,
+    /// An earlier rebuild was cut short.
+    Unfinished,
+    /// The ledger's files do not agree with the manifest.
+    Ledger,
+}

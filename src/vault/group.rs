@@ -1,0 +1,174 @@
+//! The unit of commit: frames that became durable with one sync.
+//!
+//! ```text
+//! group  = header(64) ‖ (length(4) ‖ frame)… ‖ tag(32) ‖ envelopes ‖ zeros to a multiple of 8
+//! header = magic(4) ‖ envelopes present(1) ‖ 0(3) ‖ frames' bytes(4) ‖ envelopes' bytes(4) ‖ frames(4) ‖ 0(4)
+//!          ‖ first sequence(8) ‖ tag of the group before(32)
+//! tag    = HMAC-SHA-256[journal key](header with bytes 4 to 8 zero ‖ frames)
+//! ```
+//!
+//! Always: groups form a chain by their tags, which cover the envelopes by their SHA-256 in the frames; so a segment may be
+//! rewritten without envelopes (the flag says so) and the chain still holds. Absent: files.
+
+use super::{
+    codec::{Put, Take, len32},
+    frame::{ParcelRecord, Record},
+};
+use crate::{keyring::MacKey, relay::ports::Parcel};
+use ring::digest;
+use std::sync::Arc;
+
+pub(super) const MAGIC: [u8; 4] = *b"NKG1";
+pub(super) const HEADER_LEN: usize = 64;
+pub(super) const TAG_LEN: usize = 32;
+/// Groups begin at multiples of this.
+pub(super) const ALIGN: usize = 8;
+
+/// One frame on its way into a group, encoded, with its parcels' envelopes.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub(super) frame: &'a [u8],
+    pub(super) parcels: &'a [Arc<Parcel>],
+}
+
+/// Writes a group and returns its tag.
+pub(super) fn encode(key: &MacKey, first: u64, previous: &[u8; 32], parts: &[Part<'_>], out: &mut Vec<u8>) -> [u8; 32] {
+    let frames: usize = parts.iter().map(|part| 4 + part.frame.len()).sum();
+    let bodies: usize = parts.iter().flat_map(|part| part.parcels).map(|parcel| parcel.body.len()).sum();
+    out.clear();
+    out.reserve(HEADER_LEN + frames + TAG_LEN + bodies + ALIGN);
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&[0; 4]);
+    out.u32(len32(frames));
+    out.u32(len32(bodies));
+    out.u32(len32(parts.len()));
+    out.u32(0);
+    out.u64(first);
+    out.extend_from_slice(previous);
+    for part in parts {
+        out.block(part.frame);
+    }
+    let tag = key.tag(&[out]);
+    if let Some(present) = out.get_mut(4) {
+        *present = 1;
+    }
+    out.extend_from_slice(&tag);
+    for parcel in parts.iter().flat_map(|part| part.parcels) {
+        out.extend_from_slice(&parcel.body);
+    }
+    out.resize(out.len().next_multiple_of(ALIGN), 0);
+    tag
+}
+
+/// A group that holds together.
+pub(super) struct Group {
+    pub(super) first: u64,
+    pub(super) previous: [u8; 32],
+    pub(super) tag: [u8; 32],
+    pub(super) records: Vec<Record>,
+    /// How many bytes it takes in the segment.
+    pub(super) length: usize,
+}
+
+/// What stands at a place in a segment.
+pub(super) enum Found {
+    /// Nothing was written here.
+    Nothing,
+    /// A group that holds together.
+    Group(Group),
+    /// Bytes that are no group.
+    Invalid,
+}
+
+struct Header {
+    bodies_present: bool,
+    frames: usize,
+    bodies: usize,
+    count: u32,
+    first: u64,
+    previous: [u8; 32],
+}
+
+impl Header {
+    fn take(from: &mut Take<'_>) -> Option<Self> {
+        (from.array()? == MAGIC).then_some(())?;
+        let bodies_present = match from.array()? {
+            [0, 0, 0, 0] => false,
+            [1, 0, 0, 0] => true,
+            _ => return None,
+        };
+        let frames = usize::try_from(from.u32()?).ok()?;
+        let bodies = usize::try_from(from.u32()?).ok()?;
+        let count = from.u32()?;
+        (from.u32()? == 0).then_some(())?;
+        Some(Self { bodies_present, frames, bodies, count, first: from.u64()?, previous: from.array()? })
+    }
+}
+
+/// The frames of a group whose tag holds, and where its envelopes begin; `None` without envelopes.
+fn open(key: &MacKey, bytes: &[u8]) -> Option<(Header, Vec<Record>, [u8; 32])> {
+    let mut from = Take(bytes);
+    let header = Header::take(&mut from)?;
+    let frames = from.bytes(header.frames)?;
+    let tag = from.array()?;
+    let mut covered: [u8; HEADER_LEN] = *bytes.first_chunk()?;
+    if let Some(flags) = covered.get_mut(4..8) {
+        flags.fill(0);
+    }
+    (key.tag(&[&covered, frames]) == tag).then_some(())?;
+    let mut frames = Take(frames);
+    let records: Vec<Record> = (0..header.count).map(|_| Record::decode(frames.block()?)).collect::<Option<_>>()?;
+    frames.end()?;
+    Some((header, records, tag))
+}
+
+/// Reads the group at the beginning of these bytes.
+pub(super) fn read(key: &MacKey, bytes: &[u8]) -> Found {
+    if bytes.iter().take(HEADER_LEN).all(|byte| *byte == 0) {
+        return Found::Nothing;
+    }
+    group(key, bytes).map_or(Found::Invalid, Found::Group)
+}
+
+fn group(key: &MacKey, bytes: &[u8]) -> Option<Group> {
+    let (header, records, tag) = open(key, bytes)?;
+    let mut length = HEADER_LEN + header.frames + TAG_LEN;
+    if header.bodies_present {
+        let mut bodies = Take(bytes.get(length..)?.get(..header.bodies)?);
+        for parcel in records.iter().flat_map(Record::parcels) {
+            let body = bodies.bytes(usize::try_from(parcel.length).ok()?)?;
+            (digest::digest(&digest::SHA256, body).as_ref() == parcel.sha256).then_some(())?;
+        }
+        bodies.end()?;
+        length += header.bodies;
+    }
+    Some(Group { first: header.first, previous: header.previous, tag, records, length: length.next_multiple_of(ALIGN) })
+}
+
+/// How many bytes must be read to open the frames of the group with this header, and whether it has envelopes.
+pub(super) fn frames_end(header: &[u8; HEADER_LEN]) -> Option<usize> {
+    Header::take(&mut Take(header)).map(|header| HEADER_LEN + header.frames + TAG_LEN)
+}
+
+/// One frame of a group, from the bytes up to [`frames_end`]: the record, and for each of its parcels where the envelope
+/// lies relative to the group; `None` in its place when the envelopes were dropped.
+pub(super) fn frame(key: &MacKey, bytes: &[u8], frame: u32) -> Option<(Record, Vec<(ParcelRecord, Option<u64>)>, u64)> {
+    let (header, records, _) = open(key, bytes)?;
+    let mut at = u64::try_from(HEADER_LEN + header.frames + TAG_LEN).ok()?;
+    for (number, record) in records.into_iter().enumerate() {
+        let mut parcels = Vec::new();
+        for parcel in record.parcels() {
+            parcels.push((parcel.clone(), header.bodies_present.then_some(at)));
+            at += u64::from(parcel.length);
+        }
+        if u32::try_from(number) == Ok(frame) {
+            return Some((record, parcels, header.first + u64::from(frame)));
+        }
+    }
+    None
+}
+
+/// Whether a group that holds together begins anywhere in these bytes.
+pub(super) fn stands_in(key: &MacKey, bytes: &[u8]) -> bool {
+    (0..bytes.len()).step_by(ALIGN).filter_map(|at| bytes.get(at..)).any(|rest| rest.starts_with(&MAGIC) && group(key, rest).is_some())
+}

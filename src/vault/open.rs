@@ -1,0 +1,423 @@
+//! Making, opening, recovering and closing a vault.
+//!
+//! Always: a vault is made whole or not at all. Opening replays the journal from the manifest's position; a store that is lost,
+//! behind or damaged is put aside and rebuilt from the first segment, with nothing missing. What cannot be trusted stops the
+//! vault with the cause.
+
+use super::{
+    applied::{Applied, read_outbox_row},
+    checkpoint::{CutError, Settling, finish_cut, write_cut},
+    core::{Core, Listener, Parts, lock, read},
+    event::{RebuildReason, VaultEvent},
+    filter::FilterInstalled,
+    frame::{Location, ParcelKey},
+    journal::{self, BEGINNING},
+    ledger::LedgerFiles,
+    limits::Tuning,
+    manifest::{self, Manifest, Position, sync_dir},
+    outbox::{Outbox, Posted},
+    replay::{Shown, replay},
+    store::{Sentinel, Store, StoreError},
+};
+use crate::{
+    calendar::Timestamp,
+    identifier::VaultName,
+    keyring::{Keyring, RootKey, Secrets, Tree, WrappedKeyring},
+    ledger::Frontier,
+    relay::ports::{Entropy, StopCause, VaultFault},
+};
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use thiserror::Error;
+use tokio::runtime::Handle;
+
+pub(super) const JOURNAL: &str = "journal";
+const STORE: &str = "store";
+const LEDGER: &str = "ledger";
+const KEYRING: &str = "keyring.json";
+/// A row was found damaged while the vault served: do not trust the store when opening.
+pub(super) const SUSPECT: &str = "store.suspect";
+/// The store is being rebuilt; if this is there when opening, what is in it is a part only.
+const REBUILDING: &str = "store.rebuilding";
+
+/// What all vaults of one daemon share.
+pub(super) struct Surroundings {
+    pub(super) filter: FilterInstalled,
+    pub(super) vaults: PathBuf,
+    pub(super) root_key: RootKey,
+    pub(super) environment: String,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) outbox: Outbox,
+    pub(super) listen: Listener,
+    pub(super) tuning: Tuning,
+}
+
+/// Why a vault could not be made.
+#[derive(Debug, Error)]
+pub enum CreateError {
+    /// There is one already.
+    #[error("this vault exists already")]
+    Exists,
+    /// Its keyring could not be made.
+    #[error("its keyring could not be made")]
+    Keyring(#[from] crate::keyring::KeyringError),
+    /// The system said no.
+    #[error("its folder could not be made")]
+    Folder(#[from] io::Error),
+}
+
+/// Makes a vault: new keys, an empty journal, a manifest that begins at its beginning.
+pub(super) fn create(around: &Surroundings, name: VaultName) -> Result<(), CreateError> {
+    let dir = around.vaults.join(name.to_string());
+    if dir.exists() {
+        return Err(CreateError::Exists);
+    }
+    let new = around.vaults.join(format!(".new-{name}"));
+    match fs::remove_dir_all(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => fs::create_dir(&new)?,
+    }
+    let entropy = &around.entropy;
+    let keyring = Keyring::new(name, Secrets::new(entropy.bytes(), entropy.bytes()))?;
+    let wrapped = around.root_key.wrap(&keyring, &around.environment, 1, entropy.bytes())?;
+    manifest::replace(&new, KEYRING, &serde_json::to_vec_pretty(&wrapped).map_err(io::Error::from)?)?;
+    journal::create(&new.join(JOURNAL), keyring.journal())?;
+    let manifest = Manifest {
+        format: manifest::FORMAT,
+        vault: name.to_string(),
+        epoch: 1,
+        position: BEGINNING,
+        ledger: Frontier::default(),
+        outstanding: 0,
+        floor: i64::MIN,
+    };
+    manifest.write(&new, keyring.manifest())?;
+    fs::rename(&new, &dir)?;
+    sync_dir(&around.vaults)?;
+    Ok(())
+}
+
+/// What is on disk, opened as far as it can be trusted.
+struct Found {
+    manifest: Manifest,
+    keyring: Keyring,
+    dir: PathBuf,
+}
+
+/// Where replay begins, and into what.
+struct Base {
+    store: Store,
+    ledger: LedgerFiles,
+    applied: Applied,
+    from: Position,
+    rebuild: Option<RebuildReason>,
+    /// The journal must reach at least to here.
+    reach: u64,
+}
+
+/// Opens a vault, and puts what it has not published into the outbox.
+pub(super) fn open(around: &Surroundings, name: VaultName, runtime: Handle) -> Result<Arc<Core>, VaultFault> {
+    let dir = around.vaults.join(name.to_string());
+    if !dir.exists() {
+        return Err(VaultFault::Missing);
+    }
+    recover(around, name, dir, runtime).map_err(|(cause, detail)| {
+        (around.listen)(VaultEvent::Stopped { vault: name, cause, detail });
+        VaultFault::Stopped(cause)
+    })
+}
+
+type Failure = (StopCause, Option<String>);
+
+fn because<E: std::fmt::Display>(cause: StopCause) -> impl Fn(E) -> Failure {
+    move |error| (cause, Some(error.to_string()))
+}
+
+fn disk(cause: StopCause) -> impl Fn(io::Error) -> Failure {
+    move |error| {
+        let cause = if error.kind() == io::ErrorKind::StorageFull { StopCause::NoRoom } else { cause };
+        (cause, Some(error.to_string()))
+    }
+}
+
+fn cut_failure(error: CutError) -> Failure {
+    match error {
+        CutError::Store(error) => (error.cause(), Some(error.to_string())),
+        CutError::Ledger(error) => disk(StopCause::Ledger)(error),
+        CutError::Manifest(error) => disk(StopCause::Manifest)(error),
+    }
+}
+
+fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle) -> Result<Arc<Core>, Failure> {
+    let wrapped = fs::read(dir.join(KEYRING)).map_err(disk(StopCause::Keyring))?;
+    let wrapped: WrappedKeyring = serde_json::from_slice(&wrapped).map_err(because(StopCause::Keyring))?;
+    let keyring = around.root_key.open(&wrapped, name, &around.environment).map_err(because(StopCause::Keyring))?;
+    let manifest = Manifest::read(&dir, keyring.manifest(), &name.to_string()).map_err(disk(StopCause::Manifest))?;
+    let found = Found { manifest: manifest.ok_or((StopCause::Manifest, None))?, keyring, dir };
+
+    let mut base = base(around, name, &found)?;
+    let (tuning, journal_dir) = (&around.tuning, found.dir.join(JOURNAL));
+    let mut gathered = 0_u64;
+    let replayed = {
+        let Base { store, ledger, applied, from, .. } = &mut base;
+        let mut failure = None;
+        let show = |group: Vec<Shown>, position: &Position| {
+            for Shown { sequence, location, record } in group {
+                applied.apply(sequence, location, record);
+            }
+            gathered = gathered.max(position.sequence);
+            if applied.rows.len() >= tuning.checkpoint_rows {
+                // Much to replay: what has gathered goes into the store now. Cut short here, replay begins anew.
+                let cut = applied.cut_in_replay(*position);
+                if let Err(error) = write_cut(store, ledger, &cut) {
+                    let (cause, _) = failure.insert(cut_failure(error));
+                    return Err(*cause);
+                }
+                applied.settled();
+            }
+            Ok(())
+        };
+        let result = replay(&journal_dir, found.keyring.journal(), from, tuning.segment_bytes, show);
+        result.map_err(|cause| failure.unwrap_or((cause, None)))?
+    };
+    let Base { store, mut ledger, mut applied, rebuild, reach, .. } = base;
+    let position = *replayed.journal.position();
+    if position.sequence < reach {
+        // The store knows frames that the journal no longer has.
+        return Err((StopCause::JournalDamaged, None));
+    }
+    applied.replayed(position);
+    let mut settling = Settling::default();
+    if rebuild.is_some() || ledger.size() > found.manifest.ledger.size() {
+        let cut = applied.cut(position);
+        write_cut(&store, &mut ledger, &cut)
+            .and_then(|_| finish_cut(&found.dir, found.keyring.manifest(), name, found.manifest.epoch, &store, &ledger, &cut))
+            .map_err(cut_failure)?;
+        applied.settled();
+        settling.last = Some(position);
+    } else if position == found.manifest.position {
+        settling.last = Some(position);
+    }
+    if rebuild.is_some() {
+        unmark(&found.dir).map_err(disk(StopCause::Store))?;
+        (around.listen)(VaultEvent::StoreRebuilt { vault: name, frames: replayed.frames });
+    }
+    let outstanding: Vec<(ParcelKey, Location)> = applied.outstanding.iter().map(|(key, at)| (*key, *at)).collect();
+    (around.listen)(VaultEvent::Opened {
+        vault: name,
+        frames: replayed.frames,
+        cut: replayed.cut,
+        outstanding: outstanding.len() as u64,
+        entries: applied.ledger.size(),
+    });
+    let core = Arc::new(Core::new(Parts {
+        name,
+        dir: found.dir,
+        epoch: found.manifest.epoch,
+        keyring: found.keyring,
+        tuning: around.tuning.clone(),
+        entropy: Arc::clone(&around.entropy),
+        outbox: around.outbox.clone(),
+        listen: Arc::clone(&around.listen),
+        runtime,
+        journal: replayed.journal,
+        applied,
+        store,
+        ledger,
+        settling,
+    }));
+    repost(&core, outstanding);
+    Ok(core)
+}
+
+/// Puts what was not published into the outbox, in order, in the place of what an earlier opening put there.
+fn repost(core: &Arc<Core>, mut outstanding: Vec<(ParcelKey, Location)>) {
+    outstanding.sort_unstable();
+    core.outbox.withdraw(core.name);
+    let posted = outstanding.into_iter().map(|(key, location)| Posted { vault: Arc::clone(core), key, location, parcel: None });
+    core.outbox.post(posted);
+}
+
+/// Opens store and ledger where they agree with the manifest; otherwise begins to rebuild them.
+fn base(around: &Surroundings, name: VaultName, found: &Found) -> Result<Base, Failure> {
+    match trusted(around, found)? {
+        Ok(base) => Ok(base),
+        Err(reason) => {
+            (around.listen)(VaultEvent::StoreRebuilding { vault: name, reason });
+            anew(around, found, reason)
+        }
+    }
+}
+
+fn trusted(around: &Surroundings, found: &Found) -> Result<Result<Base, RebuildReason>, Failure> {
+    let (dir, position) = (&found.dir, &found.manifest.position);
+    if dir.join(REBUILDING).exists() {
+        return Ok(Err(RebuildReason::Unfinished));
+    }
+    if dir.join(SUSPECT).exists() {
+        return Ok(Err(RebuildReason::RowDamaged));
+    }
+    let begun = position.sequence > 0;
+    if begun && !dir.join(STORE).exists() {
+        return Ok(Err(RebuildReason::Behind));
+    }
+    let opened = Store::open(around.filter, &dir.join(STORE), around.tuning.cache_bytes)
+        .and_then(|store| Ok((store.sentinel()?, outstanding(&store)?, store)));
+    let (sentinel, outstanding, store) = match opened {
+        Ok(opened) => opened,
+        Err(error) if error.cause() == StopCause::StoreDamaged => return Ok(Err(RebuildReason::Unreadable)),
+        Err(error) => return Err((error.cause(), Some(error.to_string()))),
+    };
+    let agrees = match sentinel {
+        Some(sentinel) if sentinel.sequence == position.sequence => sentinel == Sentinel::of(position),
+        Some(sentinel) => sentinel.sequence > position.sequence,
+        None => !begun,
+    };
+    if !agrees {
+        Store::close(Some(store));
+        return Ok(Err(RebuildReason::Behind));
+    }
+    let ledger = LedgerFiles::open(dir.join(LEDGER), &found.manifest.ledger).map_err(disk(StopCause::Ledger))?;
+    let Some(ledger) = ledger else {
+        Store::close(Some(store));
+        return Ok(Err(RebuildReason::Ledger));
+    };
+    let floor = Timestamp::from_millis(found.manifest.floor);
+    Ok(Ok(Base {
+        store,
+        ledger,
+        applied: Applied::new(found.manifest.ledger.clone(), floor, outstanding),
+        from: *position,
+        rebuild: None,
+        reach: sentinel.map_or(0, |sentinel| sentinel.sequence),
+    }))
+}
+
+/// The outbox rows of a store.
+fn outstanding(store: &Store) -> Result<HashMap<ParcelKey, Location>, StoreError> {
+    let rows = store.rows(&Tree::Outbox.row(&[]), usize::MAX)?;
+    rows.iter().map(|(key, value)| read_outbox_row(key, value).ok_or(StoreError::Panicked)).collect()
+}
+
+/// Puts the store aside and begins a new one, to be filled from the whole journal.
+fn anew(around: &Surroundings, found: &Found, reason: RebuildReason) -> Result<Base, Failure> {
+    let (dir, store) = (&found.dir, found.dir.join(STORE));
+    let reaches_back = journal::segments(&dir.join(JOURNAL)).map_err(disk(StopCause::Journal))?.first() == Some(&BEGINNING.segment);
+    if !reaches_back {
+        return Err((StopCause::StoreDamaged, Some("the journal does not reach back to the beginning".to_owned())));
+    }
+    let aside = || -> io::Result<()> {
+        if store.exists() {
+            match reason {
+                RebuildReason::Unfinished => fs::remove_dir_all(&store)?,
+                RebuildReason::Unreadable | RebuildReason::Behind | RebuildReason::RowDamaged | RebuildReason::Ledger => {
+                    let mut number = 1_u32;
+                    while dir.join(format!("store.damaged-{number}")).exists() {
+                        number += 1;
+                    }
+                    fs::rename(&store, dir.join(format!("store.damaged-{number}")))?;
+                }
+            }
+        }
+        File::create(dir.join(REBUILDING))?.sync_all()?;
+        sync_dir(dir)
+    };
+    aside().map_err(disk(StopCause::Store))?;
+    let store = Store::open(around.filter, &store, around.tuning.cache_bytes).map_err(|error| (error.cause(), Some(error.to_string())))?;
+    Ok(Base {
+        store,
+        ledger: LedgerFiles::anew(dir.join(LEDGER)),
+        applied: Applied::new(Frontier::default(), Timestamp::from_millis(i64::MIN), HashMap::new()),
+        from: BEGINNING,
+        rebuild: Some(reason),
+        reach: found.manifest.position.sequence,
+    })
+}
+
+/// The store is whole again.
+fn unmark(dir: &Path) -> io::Result<()> {
+    for mark in [SUSPECT, REBUILDING] {
+        match fs::remove_file(dir.join(mark)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    sync_dir(dir)
+}
+
+/// Closes a vault: marks and a checkpoint are written, then its files are let go.
+pub(super) fn close(core: &Arc<Core>) -> Result<(), VaultFault> {
+    core.serving()?;
+    while core.marks() > 0 && core.stopped().is_none() {
+        core.flush_marks();
+        std::thread::yield_now();
+    }
+    core.checkpoint()?;
+    core.outbox.withdraw(core.name);
+    core.shut();
+    (core.listen)(VaultEvent::Closed { vault: core.name });
+    Ok(())
+}
+
+/// Whether a vault has something to do before anyone asks: frames behind its manifest, or parcels to publish.
+pub(super) fn is_unfinished(dir: &Path) -> bool {
+    let Some(manifest) = Manifest::glance(dir) else { return true };
+    let position = manifest.position;
+    manifest.outstanding > 0 || dir.join(REBUILDING).exists() || goes_on(&dir.join(JOURNAL), &position).unwrap_or(true)
+}
+
+fn goes_on(journal: &Path, position: &Position) -> io::Result<bool> {
+    use std::os::unix::fs::FileExt;
+    if journal::segment_path(journal, position.segment + 1).exists() {
+        return Ok(true);
+    }
+    let mut next = [0; 64];
+    let read = File::open(journal::segment_path(journal, position.segment))?.read_at(&mut next, position.offset)?;
+    Ok(next.iter().take(read).any(|byte| *byte != 0))
+}
+
+impl Core {
+    /// The ledger as far as it is durable.
+    pub(super) fn ledger(&self) -> Frontier {
+        read(&self.applied).ledger.clone()
+    }
+
+    /// Recomputes the ledger's edge from all that is in its files and behind them.
+    pub(super) fn recompute_ledger(&self) -> Result<Frontier, VaultFault> {
+        let mut frontier = Frontier::default();
+        for index in 0..self.ledger().size() {
+            let (commitment, _) = self.sealed_entry(index)?.ok_or_else(|| self.stop(StopCause::Ledger, None))?;
+            frontier.append(&commitment);
+        }
+        Ok(frontier)
+    }
+
+    pub(super) fn sealed_entry(&self, index: u64) -> Result<Option<super::ledger::SealedEntry>, VaultFault> {
+        self.serving()?;
+        // Memory first: a checkpoint moves entries from there to the files, never back.
+        if let Some(entry) = read(&self.applied).entry(index) {
+            return Ok(Some(entry));
+        }
+        let result = lock(&self.ledger).entry(index);
+        result.map_err(|error| self.io_fault(StopCause::Ledger, &error))
+    }
+}
+
+impl Applied {
+    /// A cut in the middle of replay: the store may already have any row.
+    fn cut_in_replay(&mut self, position: Position) -> super::applied::Cut {
+        let cut = self.cut(position);
+        self.unsettled_from(u64::MAX);
+        cut
+    }
+
+    /// Replay is done: what comes now is new.
+    fn replayed(&mut self, position: Position) {
+        self.unsettled_from(position.sequence);
+    }
+}

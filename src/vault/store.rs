@@ -1,0 +1,200 @@
+//! The store: sled, with everything around it that keeps it well-behaved.
+//!
+//! Always: written by checkpoints only, in batches, then flushed with a real fsync (see `filter`); its last row is the sentinel
+//! that says how far it is. No blob files. A panic inside sled becomes an error. Absent: what the rows mean.
+
+use super::{
+    codec::{Put, Take},
+    filter::FilterInstalled,
+    limits::{STORE_BATCH, STORE_SEGMENT},
+    manifest::{Position, sync_dir},
+};
+use crate::{
+    keyring::{RowKey, Tree},
+    relay::ports::StopCause,
+};
+use sled::{Batch, Db, IVec, Mode};
+use std::{
+    cell::Cell,
+    fs, io,
+    panic::{self, AssertUnwindSafe},
+    path::{Path, PathBuf},
+    sync::Once,
+    thread,
+    time::Duration,
+};
+use thiserror::Error;
+
+/// Why the store could not be used.
+#[derive(Debug, Error)]
+pub(super) enum StoreError {
+    /// Sled says no.
+    #[error("the store failed")]
+    Sled(#[from] sled::Error),
+    /// Sled panicked: its files are damaged.
+    #[error("the store is damaged")]
+    Panicked,
+    /// A page became a blob file, which sled never syncs.
+    #[error("the store made a blob file")]
+    Blob,
+    /// The system failed around it.
+    #[error("the store's folder failed")]
+    Folder(#[from] io::Error),
+}
+
+impl StoreError {
+    /// Why the vault stops for it.
+    pub(super) fn cause(&self) -> StopCause {
+        match self {
+            Self::Sled(sled::Error::Io(error)) | Self::Folder(error) if error.kind() == io::ErrorKind::StorageFull => StopCause::NoRoom,
+            Self::Sled(sled::Error::Corruption { .. }) | Self::Panicked => StopCause::StoreDamaged,
+            Self::Sled(_) | Self::Folder(_) | Self::Blob => StopCause::Store,
+        }
+    }
+}
+
+/// An open store.
+pub(super) struct Store {
+    db: Db,
+    path: PathBuf,
+}
+
+/// How far a store is: the sequence of the first frame it lacks, and the tag of the group before that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sentinel {
+    pub(super) sequence: u64,
+    pub(super) tag: [u8; 32],
+}
+
+impl Sentinel {
+    pub(super) const fn of(position: &Position) -> Self {
+        Self { sequence: position.sequence, tag: position.tag }
+    }
+}
+
+impl Store {
+    /// Opens the store, or makes it. Waits up to a second for the lock of one that was just closed.
+    pub(super) fn open(_: FilterInstalled, path: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        quiet_panics();
+        let fresh = !path.exists();
+        fs::create_dir_all(path)?;
+        // Left behind when a snapshot was being written; sled would trip over it.
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| name.starts_with("snap.") && name.ends_with(".generating")) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        let mut tries = 0;
+        let db = loop {
+            let config = sled::Config::new()
+                .path(path)
+                .segment_size(STORE_SEGMENT)
+                .cache_capacity(cache_bytes)
+                .flush_every_ms(None)
+                .mode(Mode::LowSpace);
+            match guarded(|| config.open()) {
+                Err(StoreError::Sled(sled::Error::Io(error))) if tries < 50 && error.to_string().contains("lock") => {
+                    tries += 1;
+                    thread::sleep(Duration::from_millis(20));
+                }
+                result => break result?,
+            }
+        };
+        if fresh {
+            guarded(|| db.flush())?;
+            sync_dir(path)?;
+            path.parent().map_or(Ok(()), sync_dir)?;
+        }
+        Ok(Self { db, path: path.to_owned() })
+    }
+
+    /// Closes it; sled's last words do not matter, because nothing is in it that the journal does not have.
+    pub(super) fn close(store: Option<Self>) {
+        let _ = guarded(|| {
+            drop(store);
+            Ok(())
+        });
+    }
+
+    /// A row's value.
+    pub(super) fn row(&self, key: &RowKey) -> Result<Option<IVec>, StoreError> {
+        guarded(|| self.db.get(key.as_bytes()))
+    }
+
+    /// The first rows whose keys begin with this.
+    pub(super) fn rows(&self, prefix: &RowKey, most: usize) -> Result<Vec<(RowKey, IVec)>, StoreError> {
+        guarded(|| {
+            let rows = self.db.scan_prefix(prefix.as_bytes()).take(most);
+            rows.map(|row| row.map(|(key, value)| (RowKey::from_stored(&key), value))).collect::<Result<Vec<_>, _>>()
+        })
+        .map(|rows| rows.into_iter().filter_map(|(key, value)| Some((key?, value))).collect())
+    }
+
+    /// Writes rows; durable only after [`Self::seal_up_to`].
+    pub(super) fn write<'a>(&self, rows: impl Iterator<Item = (&'a RowKey, Option<&'a [u8]>)>) -> Result<u64, StoreError> {
+        let (mut batch, mut in_batch, mut count) = (Batch::default(), 0, 0);
+        for (key, value) in rows {
+            match value {
+                Some(value) => batch.insert(key.as_bytes(), value),
+                None => batch.remove(key.as_bytes()),
+            }
+            (in_batch, count) = (in_batch + 1, count + 1);
+            if in_batch == STORE_BATCH {
+                let full = std::mem::take(&mut batch);
+                guarded(|| self.db.apply_batch(full))?;
+                in_batch = 0;
+            }
+        }
+        guarded(|| self.db.apply_batch(batch))?;
+        Ok(count)
+    }
+
+    /// Writes the sentinel behind all rows and makes everything durable.
+    pub(super) fn seal_up_to(&self, sentinel: Sentinel) -> Result<(), StoreError> {
+        let mut value = Vec::new();
+        value.u64(sentinel.sequence);
+        value.extend_from_slice(&sentinel.tag);
+        guarded(|| self.db.insert(Tree::Sentinel.row(&[]).as_bytes(), value))?;
+        guarded(|| self.db.flush())?;
+        match fs::read_dir(self.path.join("blobs"))?.next() {
+            Some(_) => Err(StoreError::Blob),
+            None => Ok(()),
+        }
+    }
+
+    /// How far the store is; `None` if it never saw a checkpoint.
+    pub(super) fn sentinel(&self) -> Result<Option<Sentinel>, StoreError> {
+        let value = self.row(&Tree::Sentinel.row(&[]))?;
+        Ok(value.and_then(|value| {
+            let mut from = Take(&value);
+            Some(Sentinel { sequence: from.u64()?, tag: from.array()? })
+        }))
+    }
+}
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a call into sled; a panic becomes an error and prints nothing.
+fn guarded<T>(call: impl FnOnce() -> Result<T, sled::Error>) -> Result<T, StoreError> {
+    let before = QUIET.replace(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(call));
+    QUIET.set(before);
+    Ok(result.map_err(|_| StoreError::Panicked)??)
+}
+
+/// Lets the panics that [`guarded`] catches pass without output: sled's messages hold raw pages.
+fn quiet_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                before(info);
+            }
+        }));
+    });
+}

@@ -1,0 +1,381 @@
+//! All vaults of one data folder.
+//!
+//! ```text
+//! data/lock   data/ballast   data/vaults/142051/…
+//! ```
+//!
+//! Always: one daemon for each data folder, one opening at a time for each vault, and a vault that does not open is left alone
+//! for a while: it stops its own tenant only. Absent: when to sweep, tend and close; the daemon's timers say so.
+
+use super::{
+    core::{Core, Listener, lock},
+    event::VaultEvent,
+    filter::FilterInstalled,
+    limits::Tuning,
+    open::{self, CreateError, Surroundings},
+    outbox::Outbox,
+};
+use crate::{
+    calendar::Timestamp,
+    identifier::{PersonName, VaultName},
+    keyring::{RootKey, Tree},
+    ledger::{Commitment, Frontier, Salt, Sealing},
+    record::{PersonId, PersonNeed, View},
+    relay::ports::{self, Entropy, Frame, Journalled, MessageKey, Remembered, Repeated, StopCause, VaultFault},
+    tenant::Permit,
+};
+use std::{
+    collections::HashMap,
+    fmt,
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+use thiserror::Error;
+use tokio::runtime::Handle;
+
+/// How large the ballast is: room to open vaults in when the disk is full.
+const BALLAST: u64 = 8 << 20;
+
+/// What [`Vaults::new`] needs.
+pub struct Settings {
+    /// The data folder; made if it is not there.
+    pub data: PathBuf,
+    /// The key above all keyrings.
+    pub root_key: RootKey,
+    /// `trial` or `production`: keyrings open in their own only.
+    pub environment: String,
+    /// Salts and keys come from here.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where parcels go.
+    pub outbox: Outbox,
+    /// Who hears what happens.
+    pub listen: Listener,
+    /// Sizes.
+    pub tuning: Tuning,
+}
+
+/// Why the data folder cannot be used.
+#[derive(Debug, Error)]
+pub enum DataFolderError {
+    /// Another daemon or command holds it.
+    #[error("the data folder is in use by another process")]
+    InUse,
+    /// The system said no.
+    #[error("the data folder cannot be used")]
+    Folder(#[from] io::Error),
+}
+
+/// What the manager knows of one vault.
+enum Slot {
+    Open(Arc<Core>),
+    Failed(VaultFault),
+}
+
+struct Shared {
+    around: Surroundings,
+    data: PathBuf,
+    slots: Mutex<HashMap<VaultName, Slot>>,
+    /// One opening at a time for each vault.
+    opening: Mutex<HashMap<VaultName, Arc<tokio::sync::Mutex<()>>>>,
+    /// Held as long as this lives.
+    _lock: File,
+}
+
+/// All vaults of one data folder. Clones are the same.
+#[derive(Clone)]
+pub struct Vaults(Arc<Shared>);
+
+impl Vaults {
+    /// Takes hold of a data folder.
+    ///
+    /// # Errors
+    /// [`DataFolderError`] if another process has it, or it cannot be used.
+    pub fn new(filter: FilterInstalled, settings: Settings) -> Result<Self, DataFolderError> {
+        let data = settings.data;
+        let vaults = data.join("vaults");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&vaults)?;
+        let lock = File::options().read(true).write(true).create(true).truncate(false).open(data.join("lock"))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => DataFolderError::InUse,
+            TryLockError::Error(error) => DataFolderError::Folder(error),
+        })?;
+        let around = Surroundings {
+            filter,
+            vaults,
+            root_key: settings.root_key,
+            environment: settings.environment,
+            entropy: settings.entropy,
+            outbox: settings.outbox,
+            listen: settings.listen,
+            tuning: settings.tuning,
+        };
+        let shared = Shared { around, data, slots: Mutex::default(), opening: Mutex::default(), _lock: lock };
+        shared.lay_ballast();
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// Makes a vault, with new keys.
+    ///
+    /// # Errors
+    /// [`CreateError::Exists`] if there is one; the others if it could not be made whole.
+    pub fn create(&self, name: VaultName) -> Result<(), CreateError> {
+        open::create(&self.0.around, name)
+    }
+
+    /// The vaults that exist.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn names(&self) -> io::Result<Vec<VaultName>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.0.around.vaults)? {
+            let name = entry?.file_name();
+            names.extend(name.to_str().and_then(|name| match name {
+                "platform" => Some(VaultName::Platform),
+                code => code.parse().ok().map(VaultName::Tenant),
+            }));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// The vaults that have something to do before anyone asks: frames behind their manifest, or parcels to publish.
+    /// Found without opening them.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn unfinished(&self) -> io::Result<Vec<VaultName>> {
+        let names = self.names()?;
+        Ok(names.into_iter().filter(|name| open::is_unfinished(&self.0.around.vaults.join(name.to_string()))).collect())
+    }
+
+    /// Opens a vault for what is not a message: start-up, timers, commands of the operator.
+    ///
+    /// # Errors
+    /// [`VaultFault`] as [`ports::Vaults::open`].
+    pub async fn resume(&self, name: VaultName) -> Result<DiskVault, VaultFault> {
+        if let Some(result) = self.known(name) {
+            return result;
+        }
+        let turn = Arc::clone(lock(&self.0.opening).entry(name).or_default());
+        let _turn = turn.lock().await;
+        if let Some(result) = self.known(name) {
+            return result;
+        }
+        let (shared, runtime) = (Arc::clone(&self.0), Handle::current());
+        let opened = tokio::task::spawn_blocking(move || shared.open(name, &runtime)).await;
+        let opened = opened.unwrap_or(Err(VaultFault::Stopped(StopCause::Store)));
+        match opened {
+            Ok(core) => {
+                lock(&self.0.slots).insert(name, Slot::Open(Arc::clone(&core)));
+                Ok(DiskVault(core))
+            }
+            Err(fault) => {
+                self.leave_alone(name, fault.clone());
+                Err(fault)
+            }
+        }
+    }
+
+    /// What is known without opening. A vault that has stopped is opened again, after a while.
+    fn known(&self, name: VaultName) -> Option<Result<DiskVault, VaultFault>> {
+        let fault = match lock(&self.0.slots).get(&name)? {
+            Slot::Open(core) => match core.serving() {
+                Ok(()) => return Some(Ok(DiskVault(Arc::clone(core)))),
+                Err(fault) => fault,
+            },
+            Slot::Failed(fault) => return Some(Err(fault.clone())),
+        };
+        self.leave_alone(name, fault.clone());
+        Some(Err(fault))
+    }
+
+    /// Remembers a failure for a while.
+    fn leave_alone(&self, name: VaultName, fault: VaultFault) {
+        if fault == VaultFault::Missing {
+            return;
+        }
+        lock(&self.0.slots).insert(name, Slot::Failed(fault));
+        let (shared, after) = (Arc::downgrade(&self.0), self.0.around.tuning.retry_after);
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            if let Some(shared) = shared.upgrade() {
+                let mut slots = lock(&shared.slots);
+                if matches!(slots.get(&name), Some(Slot::Failed(_))) {
+                    slots.remove(&name);
+                }
+            }
+        });
+    }
+
+    fn cores(&self) -> Vec<Arc<Core>> {
+        let slots = lock(&self.0.slots);
+        slots.values().filter_map(|slot| if let Slot::Open(core) = slot { Some(Arc::clone(core)) } else { None }).collect()
+    }
+
+    /// The vaults that are open and serve.
+    #[must_use]
+    pub fn open_vaults(&self) -> Vec<DiskVault> {
+        self.cores().into_iter().filter(|core| core.serving().is_ok()).map(DiskVault).collect()
+    }
+
+    /// Writes the marks of published parcels that wait for a next frame. For a timer, every few seconds: each vault that has
+    /// such marks costs a sync.
+    pub async fn tend(&self) {
+        for core in self.cores() {
+            if core.marks() > 0 {
+                // A panic in there has stopped the vault already.
+                let _ = tokio::task::spawn_blocking(move || core.flush_marks()).await;
+            }
+        }
+    }
+
+    /// Closes every vault in good order, each with a checkpoint. Stop taking in and publishing before.
+    pub async fn close_all(&self) {
+        let cores: Vec<_> = {
+            let mut slots = lock(&self.0.slots);
+            slots.drain().filter_map(|(_, slot)| if let Slot::Open(core) = slot { Some(core) } else { None }).collect()
+        };
+        let closing: Vec<_> = cores.into_iter().map(|core| tokio::task::spawn_blocking(move || open::close(&core))).collect();
+        for close in closing {
+            // What could not be written stands in the journal; the vault has said why it stopped.
+            let _ = close.await;
+        }
+    }
+}
+
+impl Shared {
+    fn open(&self, name: VaultName, runtime: &Handle) -> Result<Arc<Core>, VaultFault> {
+        let result = open::open(&self.around, name, runtime.clone());
+        if !matches!(result, Err(VaultFault::Stopped(StopCause::NoRoom))) || fs::remove_file(self.data.join("ballast")).is_err() {
+            return result;
+        }
+        (self.around.listen)(VaultEvent::BallastFreed);
+        open::open(&self.around, name, runtime.clone())
+    }
+
+    /// Lays the ballast if there is room for it; without room there is nothing it could be for.
+    fn lay_ballast(&self) {
+        let path = self.data.join("ballast");
+        if path.exists() {
+            return;
+        }
+        let laid = File::create(&path).and_then(|file| Ok(rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, BALLAST)?));
+        if laid.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+impl fmt::Debug for Vaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Vaults({} open)", self.cores().len())
+    }
+}
+
+impl ports::Vaults for Vaults {
+    type Vault = DiskVault;
+
+    async fn open(&self, permit: &Permit) -> Result<DiskVault, VaultFault> {
+        self.resume(permit.vault()).await
+    }
+}
+
+/// An open vault. Clones are the same.
+#[derive(Clone)]
+pub struct DiskVault(Arc<Core>);
+
+impl DiskVault {
+    /// Which.
+    #[must_use]
+    pub fn name(&self) -> VaultName {
+        self.0.name()
+    }
+
+    /// Messages that expired at or before this may have been handled and forgotten: deny them, whatever the clock says.
+    #[must_use]
+    pub fn floor(&self) -> Timestamp {
+        self.0.floor()
+    }
+
+    /// Forgets the messages that expired more than 10 minutes before this. Returns how many.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if the vault cannot be read or written.
+    pub async fn sweep(&self, now: Timestamp) -> Result<u64, VaultFault> {
+        self.0.sweep(now).await
+    }
+
+    /// Makes a checkpoint now, if anything has happened since the last.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if it could not be written; the vault has stopped then.
+    pub async fn checkpoint(&self) -> Result<(), VaultFault> {
+        let core = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || if core.has_unsettled() { core.checkpoint() } else { core.serving() }).await;
+        done.unwrap_or(Err(VaultFault::Stopped(StopCause::Store)))
+    }
+
+    /// The ledger's edge.
+    #[must_use]
+    pub fn ledger(&self) -> Frontier {
+        self.0.ledger()
+    }
+
+    /// The ledger's edge, recomputed from every entry that is kept: must be equal to [`Self::ledger`].
+    ///
+    /// # Errors
+    /// [`VaultFault`] if an entry is missing.
+    pub fn recompute_ledger(&self) -> Result<Frontier, VaultFault> {
+        self.0.recompute_ledger()
+    }
+
+    /// One entry of the ledger, opened; `None` behind its end.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if it does not open.
+    pub fn entry(&self, index: u64) -> Result<Option<(Commitment, Sealing)>, VaultFault> {
+        let Some((commitment, sealed)) = self.0.sealed_entry(index)? else { return Ok(None) };
+        let stop = || self.0.stop(StopCause::Ledger, None);
+        let opened = self.0.keyring.open(&Tree::Entry.row(&[&commitment.0]), &sealed).map_err(|_| stop())?;
+        let (salt, entry) = opened.split_first_chunk().ok_or_else(stop)?;
+        Ok(Some((commitment, Sealing { salt: Salt(*salt), entry: entry.to_vec() })))
+    }
+
+    /// How many parcels are not yet published.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.0.outstanding()
+    }
+}
+
+impl fmt::Debug for DiskVault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DiskVault({})", self.0.name())
+    }
+}
+
+impl ports::Vault for DiskVault {
+    fn recall(&self, message: &MessageKey) -> Result<Option<Remembered>, VaultFault> {
+        self.0.recall(message)
+    }
+
+    fn person(&self, name: &PersonName) -> Result<Option<PersonId>, VaultFault> {
+        self.0.person(name)
+    }
+
+    fn view(&self, needs: &[PersonNeed]) -> Result<View, VaultFault> {
+        self.0.view(needs)
+    }
+
+    async fn commit(&self, frame: Frame) -> Result<Journalled, VaultFault> {
+        self.0.commit_frame(frame).await
+    }
+
+    async fn repeat(&self, message: &MessageKey) -> Result<Repeated, VaultFault> {
+        self.0.repeat(message).await
+    }
+}

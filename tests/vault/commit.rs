@@ -1,0 +1,166 @@
+//! What a commit promises while nothing goes wrong.
+
+use crate::support::*;
+use nakatsugi::{
+    record::{Holding, PersonNeed},
+    relay::ports::{Vault, VaultFault},
+    vault::{CreateError, DataFolderError, VaultEvent, Vaults},
+};
+use std::{collections::BTreeSet, fs};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_committed_is_seen_before_and_after_a_checkpoint_and_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = site(dir.path(), never());
+    let vault = first.vault().await;
+    for number in 0..30 {
+        assert_eq!(vault.commit(frame(number, 100, 500)).await.unwrap().index, number);
+    }
+    let check = |vault: &nakatsugi::vault::DiskVault| {
+        for number in 0..30 {
+            assert_remembered(vault, number);
+            assert_eq!(number_held(vault, number), Some(number));
+            let (_, sealing) = vault.entry(number).unwrap().unwrap();
+            assert_eq!(sealing, crate::support::sealing(number));
+        }
+        assert_eq!(vault.recall(&message(30)).unwrap(), None);
+        assert_eq!(vault.person(&name_of(30)).unwrap(), None);
+        assert_eq!(vault.entry(30).unwrap(), None);
+        assert_eq!(vault.recompute_ledger().unwrap(), vault.ledger());
+    };
+    check(&vault);
+    vault.checkpoint().await.unwrap();
+    check(&vault);
+    assert_eq!(vault.commit(frame(30, 10, 10)).await.unwrap().index, 30);
+    drop(vault);
+    first.vaults.close_all().await;
+    drop(first);
+
+    let second = site(dir.path(), never());
+    let vault = second.vault().await;
+    assert_remembered(&vault, 30);
+    let opened = second.events().into_iter().find(|event| matches!(event, VaultEvent::Opened { .. }));
+    assert_eq!(opened, Some(VaultEvent::Opened { vault: tenant(), frames: 0, cut: 0, outstanding: 31, entries: 31 }));
+    assert_eq!(vault.commit(frame(31, 10, 10)).await.unwrap().index, 31);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_of_every_size_come_back_and_make_no_blobs() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path(), never());
+    let vault = site.vault().await;
+    for (number, size) in [(0, 0), (1, 24 << 10), (2, 1 << 20), (3, 30 << 10)] {
+        vault.commit(frame(number, size, 0)).await.unwrap();
+    }
+    vault.checkpoint().await.unwrap();
+    for round in 1..6 {
+        // Large, then small over large: the pieces that are no longer needed must not be taken for damage.
+        for number in 0..40 {
+            let size = if (round + number) % 3 == 0 { 200 << 10 } else { (24 << 10) - 200 };
+            vault.commit(frame(round * 40 + number, size as usize, 0)).await.unwrap();
+        }
+        vault.checkpoint().await.unwrap();
+        for number in 0..40 {
+            assert_eq!(number_held(&vault, number), Some(round * 40 + number));
+        }
+    }
+    assert_eq!(fs::read_dir(site.folder().join("store/blobs")).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_was_taken_away_leads_to_nobody_and_an_empty_holding_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path(), never());
+    let vault = site.vault().await;
+    vault.commit(frame(0, 50 << 10, 0)).await.unwrap();
+    vault.checkpoint().await.unwrap();
+    let mut change = frame(40, 0, 0);
+    change.changes[0].holdings.insert(category(), Holding::default());
+    vault.commit(change).await.unwrap();
+    let view = vault.view(&[PersonNeed { name: name_of(0), categories: vec![category()] }]).unwrap();
+    assert!(view.persons[0].as_ref().unwrap().holdings.is_empty());
+    let mut change = frame(80, 0, 0);
+    change.changes[0].linked.clear();
+    change.changes[0].unlinked.push(name_of(0));
+    vault.commit(change).await.unwrap();
+    vault.checkpoint().await.unwrap();
+    assert_eq!(vault.person(&name_of(0)).unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_share_groups_and_all_are_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path(), small());
+    let vault = site.vault().await;
+    let tasks: Vec<_> = (0..40_u64)
+        .map(|task| {
+            let vault = vault.clone();
+            tokio::spawn(async move {
+                let mut indexes = Vec::new();
+                for round in 0..20 {
+                    indexes.push(vault.commit(frame(round * 40 + task, 200, 2_000)).await.unwrap().index);
+                }
+                indexes
+            })
+        })
+        .collect();
+    let mut indexes = BTreeSet::new();
+    for task in tasks {
+        indexes.extend(task.await.unwrap());
+    }
+    assert_eq!(indexes, (0..800).collect());
+    for number in 0..800 {
+        assert_remembered(&vault, number);
+    }
+    for person in 0..40 {
+        assert_eq!(number_held(&vault, person), Some(19 * 40 + person));
+    }
+    assert_eq!(vault.recompute_ledger().unwrap(), vault.ledger());
+    assert_eq!(drain(&site.outbox).await.len(), 800);
+    let groups = groups_in(&site.folder().join("journal"));
+    assert!(groups < 500, "800 frames in {groups} groups");
+    assert!(site.events().iter().any(|event| matches!(event, VaultEvent::Checkpointed { .. })));
+}
+
+/// How many groups stand in the journal, which is how many syncs there were.
+fn groups_in(journal: &std::path::Path) -> usize {
+    let segments = fs::read_dir(journal).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    segments.map(|bytes| bytes.as_chunks::<8>().0.iter().filter(|word| word.starts_with(b"NKG1")).count()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_is_made_once_and_a_folder_has_one_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = site(dir.path(), never());
+    assert_eq!(first.fault().await, VaultFault::Missing);
+    drop(first.vault().await);
+    assert!(matches!(first.vaults.create(tenant()), Err(CreateError::Exists)));
+    let settings = nakatsugi::vault::Settings {
+        data: dir.path().to_owned(),
+        root_key: nakatsugi::keyring::RootKey::from_bytes([1; 32]),
+        environment: "trial".to_owned(),
+        entropy: std::sync::Arc::new(Random::new()),
+        outbox: first.outbox.clone(),
+        listen: std::sync::Arc::new(|_| {}),
+        tuning: never(),
+    };
+    let second = Vaults::new(nakatsugi::vault::filter::install().unwrap(), settings);
+    assert!(matches!(second, Err(DataFolderError::InUse)));
+    assert_eq!(first.vaults.names().unwrap(), [tenant()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_vaults_with_something_to_do_are_unfinished() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = site(dir.path(), never());
+    let vault = first.vault().await;
+    assert_eq!(first.vaults.unfinished().unwrap(), []);
+    vault.commit(frame(0, 0, 0)).await.unwrap();
+    assert_eq!(first.vaults.unfinished().unwrap(), [tenant()]);
+    vault.checkpoint().await.unwrap();
+    assert_eq!(first.vaults.unfinished().unwrap(), [tenant()], "a parcel is outstanding");
+    first.outbox.next().await.settle();
+    drop(vault);
+    first.vaults.close_all().await;
+    assert_eq!(first.vaults.unfinished().unwrap(), []);
+}
