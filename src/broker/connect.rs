@@ -1,0 +1,147 @@
+//! One connection to one broker.
+//!
+//! Always: TLS 1.3 with ring; only the given authority is trusted, never the system's; our certificate is our user name
+//! (SASL EXTERNAL). Files are read at every connection, so certificates rotate without a restart. Absent: retrying,
+//! passwords, plain text.
+
+use super::{BrokerError, Purpose};
+use async_rs::TokioRuntime;
+use lapin::{
+    AsyncTcpStream, Connection, ConnectionProperties,
+    tcp::RustlsConnector,
+    uri::{AMQPScheme, AMQPUri, SASLMechanism},
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::WebPkiServerVerifier,
+    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject},
+};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::timeout;
+
+const HEARTBEAT_SECONDS: u16 = 10;
+const TRANSPORT_WITHIN: Duration = Duration::from_secs(10);
+const CONNECTED_WITHIN: Duration = Duration::from_secs(15);
+
+/// How one broker is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerSettings {
+    /// What we call it, in routes and events.
+    pub name: Arc<str>,
+    /// `amqps://host:port/virtual-host`; the host must stand in the broker's certificate.
+    pub uri: String,
+    /// The authority that issued the broker's certificate (PEM).
+    pub ca: PathBuf,
+    /// Our certificate and its chain (PEM); its common name is our AMQP user.
+    pub certificate: PathBuf,
+    /// Its private key (PEM).
+    pub key: PathBuf,
+    /// The authority's revocation list (PEM), if it issues one.
+    pub revocations: Option<PathBuf>,
+}
+
+impl BrokerSettings {
+    /// Connects and authenticates.
+    ///
+    /// # Errors
+    /// The address or a file is unusable, or the broker does not answer as it should.
+    ///
+    /// # Cancel safety
+    /// Dropped early, the half-made connection ends by itself within ten seconds.
+    pub(super) async fn connect(&self, purpose: Purpose) -> Result<Connection, BrokerError> {
+        let uri = self.address()?;
+        let tls = RustlsConnector::from(self.tls()?);
+        let name = format!("nakatsugi {purpose} {}", self.name);
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        let transport = async move |uri: AMQPUri, runtime: TokioRuntime| {
+            let host = uri.authority.host.clone();
+            let address = runtime.to_socket_addrs((host.clone(), uri.authority.port));
+            // lapin runs this on its own thread and outlives our time-out: without one of its own it would hang there.
+            let encrypted = timeout(TRANSPORT_WITHIN, async {
+                let stream = AsyncTcpStream::connect(&runtime, address).await?;
+                stream.into_rustls(&tls, &host).await.map_err(io::Error::from)
+            });
+            Ok(encrypted.await.map_err(io::Error::from)??)
+        };
+        let connection = Connection::connector(uri, lapin::runtime::default_runtime()?, transport, properties);
+        within(CONNECTED_WITHIN, "connect", connection).await
+    }
+
+    fn address(&self) -> Result<AMQPUri, BrokerError> {
+        let mut uri: AMQPUri = self.uri.parse().map_err(|_| BrokerError::Address)?;
+        if uri.scheme != AMQPScheme::AMQPS || self.uri.contains('@') || self.uri.contains('?') {
+            return Err(BrokerError::Address);
+        }
+        uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
+        uri.query.auth_mechanism = Some(SASLMechanism::External);
+        Ok(uri)
+    }
+
+    fn tls(&self) -> Result<ClientConfig, BrokerError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        for certificate in read::<CertificateDer<'static>>(&self.ca, "certificate")? {
+            roots.add(certificate)?;
+        }
+        let mut verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        if let Some(path) = &self.revocations {
+            let list: CertificateRevocationListDer<'static> = first(path, "revocation list")?;
+            verifier = verifier.with_crls([list]).only_check_end_entity_revocation();
+        }
+        let chain = read(&self.certificate, "certificate")?;
+        let key: PrivateKeyDer<'static> = first(&self.key, "private key")?;
+        Ok(ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_webpki_verifier(verifier.build()?)
+            .with_client_auth_cert(chain, key)?)
+    }
+}
+
+/// Waits for the broker, but not for ever.
+pub(super) async fn within<T>(
+    patience: Duration,
+    doing: &'static str,
+    answer: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, BrokerError> {
+    Ok(timeout(patience, answer).await.map_err(|_| BrokerError::TimedOut { doing })??)
+}
+
+fn first<T: PemObject>(path: &Path, what: &'static str) -> Result<T, BrokerError> {
+    T::from_pem_file(path).map_err(|source| BrokerError::Credentials { path: path.to_owned(), what, source })
+}
+
+fn read<T: PemObject>(path: &Path, what: &'static str) -> Result<Vec<T>, BrokerError> {
+    let failed = |source| BrokerError::Credentials { path: path.to_owned(), what, source };
+    let items: Vec<T> = T::pem_file_iter(path).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)?;
+    if items.is_empty() { Err(failed(rustls::pki_types::pem::Error::NoItemsFound)) } else { Ok(items) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(uri: &str) -> BrokerSettings {
+        let path = PathBuf::from("/nonexistent");
+        BrokerSettings { name: "a".into(), uri: uri.into(), ca: path.clone(), certificate: path.clone(), key: path, revocations: None }
+    }
+
+    #[test]
+    fn only_an_address_with_tls_and_without_password_is_taken() {
+        let uri = settings("amqps://broker.example:5671/relay").address().unwrap();
+        assert_eq!((uri.authority.port, uri.vhost.as_str(), uri.query.heartbeat), (5671, "relay", Some(10)));
+        for text in ["amqp://broker:5672/relay", "amqps://a:b@broker:5671/relay", "amqps://broker/relay?auth_mechanism=plain", "broker"] {
+            assert!(matches!(settings(text).address(), Err(BrokerError::Address)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = settings("amqps://broker/relay").tls().unwrap_err();
+        assert_eq!(error.to_string(), "/nonexistent holds no usable certificate");
+    }
+}

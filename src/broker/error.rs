@@ -1,0 +1,62 @@
+//! What can go wrong with a broker.
+//!
+//! Always: names of exchanges, queues and files and the broker's own words; never a body.
+
+use std::{io, path::PathBuf};
+use thiserror::Error;
+
+/// Why a broker cannot be used.
+#[derive(Debug, Error)]
+pub enum BrokerError {
+    /// The address has another form.
+    #[error("a broker's address is amqps://host:port/virtual-host, without user and password")]
+    Address,
+    /// A file of certificates, keys or revocations cannot be read.
+    #[error("{path} holds no usable {what}")]
+    Credentials {
+        /// Which file.
+        path: PathBuf,
+        /// What was looked for in it.
+        what: &'static str,
+        /// Why it was not found.
+        #[source]
+        source: rustls::pki_types::pem::Error,
+    },
+    /// The TLS configuration was refused.
+    #[error("tls cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The certificates of the authority or its revocation list were refused.
+    #[error("the broker's certificates could not be checked with these files: {0}")]
+    Verifier(#[from] rustls::server::VerifierBuilderError),
+    /// The broker did not answer in time.
+    #[error("the broker did not answer in time ({doing})")]
+    TimedOut {
+        /// What was waited for.
+        doing: &'static str,
+    },
+    /// The broker or the connection to it failed.
+    #[error("{0}")]
+    Amqp(#[from] lapin::Error),
+    /// The network failed before there was a connection.
+    #[error("the broker cannot be reached")]
+    Unreachable(#[from] io::Error),
+    /// The broker ended the consumer: the queue was deleted or moved.
+    #[error("the broker stopped delivering from the queue")]
+    Cancelled,
+    /// A name is longer than AMQP allows.
+    #[error("a name is longer than 255 bytes")]
+    Name,
+    /// Exchanges or queues are missing.
+    #[error("missing on the broker: {}; run: nakatsugi topology apply", .0.join(", "))]
+    Missing(Vec<String>),
+    /// An exchange or queue exists with other arguments.
+    #[error(
+        "{name} exists with other arguments ({reason}); they cannot be changed: drain and delete it, then run: nakatsugi topology apply"
+    )]
+    Different {
+        /// Which one.
+        name: String,
+        /// The broker's words.
+        reason: String,
+    },
+}
