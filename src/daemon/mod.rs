@@ -1,1 +1,5 @@
 //! The running daemon.
+
+mod world;
+
+pub use world::{SystemClock, SystemEntropy};

@@ -5,3 +5,19 @@ pub mod node;
 pub mod pki;
 
 pub use error::{NodeError, PkiError};
+
+use super::{CliError, Outside};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Show everything at work on this machine.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Keep the demonstration's folder here instead of a temporary one.
+    #[arg(long, value_name = "FOLDER")]
+    pub keep: Option<PathBuf>,
+}
+
+pub(super) fn run(_arguments: &Arguments, _outside: &mut Outside<'_>) -> Result<(), CliError> {
+    Err(CliError::NotWired("demo"))
+}
