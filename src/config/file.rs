@@ -120,7 +120,7 @@ fn settle(path: &Path, text: &str, wire: Wire) -> Result<Configuration, Mistake>
         partitions,
         limits: Limits {
             prefetch: within(wire.limits.prefetch, 1..=10_000, 256)?,
-            outbox: within(wire.limits.outbox, 1..=10_000_000, 10_000)?,
+            outbox: within(wire.limits.outbox, 1..=10_000_000, 20_000)?,
         },
         times: Times {
             shutdown: std::time::Duration::from_secs(within(wire.times.shutdown_seconds, 1..=3600, 30)?.into()),

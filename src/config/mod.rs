@@ -13,6 +13,7 @@ pub use partitions::{Partitions, by_hash};
 pub use secret::{read_root_key, read_secret, read_secret_text, root_key_file};
 
 use crate::{
+    calendar::Timestamp,
     directory::{Authority, Directory, DirectoryError, SignedFile},
     envelope::{DecryptionKey, Environment, SigningKey, SuitePolicy, VerificationKey},
     identifier::{AmqpUser, BrokerName},
@@ -114,7 +115,7 @@ pub struct Broker {
 pub struct Limits {
     /// Messages in hand, for each queue.
     pub prefetch: u16,
-    /// Parcels that wait for a broker, for each vault.
+    /// Parcels that wait for a broker, of all vaults together.
     pub outbox: u32,
 }
 
@@ -196,11 +197,45 @@ impl Configuration {
         let wrong = |source| OpenError::Directory { path: files.file.clone(), source };
         let directory = Directory::open(&read(&files.file)?, &signature, &read(&files.catalogue)?, authority).map_err(wrong)?;
         directory.vouches(SignedFile::Configuration, self.text.as_bytes()).map_err(wrong)?;
-        let lacking = directory.brokers().find(|name| !self.brokers.iter().any(|broker| broker.name == **name));
-        match lacking {
-            None => Ok(directory),
-            Some(broker) => Err(ConfigError::Broker { path: self.path.clone(), broker: broker.clone() }.into()),
+        self.knows_brokers(directory.brokers())?;
+        Ok(directory)
+    }
+
+    /// Whether every broker that a directory names stands here.
+    ///
+    /// # Errors
+    /// [`ConfigError::Broker`] with the first that does not.
+    pub fn knows_brokers<'a>(&self, named: impl IntoIterator<Item = &'a BrokerName>) -> Result<(), ConfigError> {
+        match named.into_iter().find(|name| !self.brokers.iter().any(|broker| broker.name == **name)) {
+            None => Ok(()),
+            Some(broker) => Err(ConfigError::Broker { path: self.path.clone(), broker: broker.clone() }),
         }
+    }
+
+    /// The text that all this was read from.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The relay's own keys, all of which must stand in the directory under the relay; the signing key must count now.
+    ///
+    /// # Errors
+    /// [`OpenError`] says which key is at fault.
+    pub fn relay_keys(&self, directory: &Directory, now: Timestamp) -> Result<(SigningKey, Vec<DecryptionKey>), OpenError> {
+        let (signing, decryption) = (self.signing_key()?, self.decryption_keys()?);
+        let relay = directory.relay();
+        let absent = |path: &PathBuf| OpenError::RelayKey { path: path.clone() };
+        let stands = relay.signing.iter().any(|dated| dated.at(now).is_ok_and(|key| *key == signing.public()));
+        if !stands {
+            return Err(absent(&self.keys.signing));
+        }
+        for (path, key) in self.keys.decryption.iter().zip(&decryption) {
+            if !relay.encryption.iter().any(|dated| dated.key == key.public()) {
+                return Err(absent(path));
+            }
+        }
+        Ok((signing, decryption))
     }
 }
 
@@ -217,6 +252,12 @@ pub enum OpenError {
         path: PathBuf,
         /// Why.
         source: DirectoryError,
+    },
+    /// A key of the relay is not what the directory says.
+    #[error("{}: this key does not stand in the directory as a key of the relay, or does not count now", path.display())]
+    RelayKey {
+        /// The key's file.
+        path: PathBuf,
     },
 }
 

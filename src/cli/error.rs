@@ -1,0 +1,203 @@
+//! What a command can fail with: what, where, and what to do next.
+//!
+//! Always: the table of exit codes and the table of next steps are exhaustive.
+
+use super::{Exit, ShareError};
+use crate::{
+    config::{ConfigError, OpenError},
+    directory::{CatalogueError, DirectoryError},
+    identifier::TenantCode,
+    telemetry::TelemetryError,
+    vault::{CreateError, DataFolderError, FilterError},
+};
+use std::{io, path::PathBuf};
+use thiserror::Error;
+
+/// Why a command did not do what it should.
+#[derive(Debug, Error)]
+pub enum CliError {
+    /// The configuration, or a file that it names.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The directory.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A directory that cannot be signed as it is.
+    #[error("{}: {source}", path.display())]
+    Directory {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: DirectoryError,
+    },
+    /// A catalogue that is not one.
+    #[error("{}: {source}", path.display())]
+    Catalogue {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: CatalogueError,
+    },
+    /// The key that should sign is not the authority's.
+    #[error("{}: this key does not belong to the authority that {} names", key.display(), authority.display())]
+    OtherAuthority {
+        /// The private key.
+        key: PathBuf,
+        /// The public key.
+        authority: PathBuf,
+    },
+    /// There is something already.
+    #[error("{}: there is something here already, and nothing is overwritten", .0.display())]
+    Exists(PathBuf),
+    /// A file or folder cannot be made.
+    #[error("{}: cannot be written: {source}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Shares that do not fit together, or a number of them that makes no sense.
+    #[error(transparent)]
+    Share(#[from] ShareError),
+    /// A file with a share.
+    #[error("{}: {source}", path.display())]
+    ShareFile {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: ShareError,
+    },
+    /// Shares that give another key than the root key's file.
+    #[error("{}: these shares do not give this root key", .0.display())]
+    OtherRootKey(PathBuf),
+    /// Files that must lie elsewhere before a production daemon starts.
+    #[error("{}: this must not lie on the machine that serves", .0.display())]
+    LeftBehind(PathBuf),
+    /// A tenant that the directory does not have.
+    #[error("tenant {0} does not stand in the directory")]
+    UnknownTenant(TenantCode),
+    /// A vault that is there already.
+    #[error("{code}: {source}")]
+    Vault {
+        /// The tenant.
+        code: TenantCode,
+        /// Why.
+        source: CreateError,
+    },
+    /// The data folder cannot be used.
+    #[error("{}: {source}", path.display())]
+    DataFolder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: DataFolderError,
+    },
+    /// Vaults cannot be used safely on this system.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// The log could not begin.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// A key could not be made.
+    #[error("a key could not be made: {0}")]
+    Key(#[from] crate::envelope::KeyError),
+    /// The output is closed.
+    #[error("the output could not be written: {0}")]
+    Output(#[from] io::Error),
+    /// A part that this build does not have.
+    #[error("`nakatsugi {0}` is not wired")]
+    NotWired(&'static str),
+}
+
+impl CliError {
+    /// How the program ends.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Config(error) | Self::Open(OpenError::Config(error)) => match error {
+                ConfigError::Read { .. } => Exit::NoInput,
+                ConfigError::Line { .. }
+                | ConfigError::Permissions { .. }
+                | ConfigError::NotASecret { .. }
+                | ConfigError::Content { .. }
+                | ConfigError::Broker { .. } => Exit::Config,
+            },
+            Self::Open(OpenError::RelayKey { .. }) | Self::LeftBehind(_) => Exit::Config,
+            Self::Open(OpenError::Directory { .. })
+            | Self::Directory { .. }
+            | Self::Catalogue { .. }
+            | Self::OtherAuthority { .. }
+            | Self::ShareFile { .. }
+            | Self::OtherRootKey(_)
+            | Self::UnknownTenant(_) => Exit::Data,
+            Self::Share(ShareError::Count | ShareError::Threshold) => Exit::Usage,
+            Self::Share(_) => Exit::Data,
+            Self::Exists(_) | Self::Write { .. } => Exit::CannotCreate,
+            Self::Vault { source, .. } => match source {
+                CreateError::Exists | CreateError::Folder(_) => Exit::CannotCreate,
+                CreateError::Keyring(_) => Exit::Software,
+            },
+            Self::DataFolder { source, .. } => match source {
+                DataFolderError::InUse => Exit::TryAgain,
+                DataFolderError::Folder(_) => Exit::CannotCreate,
+            },
+            Self::Filter(_) | Self::NotWired(_) => Exit::Unavailable,
+            Self::Telemetry(_) | Self::Key(_) => Exit::Software,
+            Self::Output(_) => Exit::Output,
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub const fn next(&self) -> &'static str {
+        match self {
+            Self::Config(error) | Self::Open(OpenError::Config(error)) => match error {
+                ConfigError::Read { .. } => "name the right file, with --config or in the configuration; a new site: nakatsugi init FOLDER",
+                ConfigError::Line { .. } => "mend this line, then run: nakatsugi directory sign",
+                ConfigError::Permissions { .. } => "if others could read it, take it for known: make a new one",
+                ConfigError::NotASecret { .. } | ConfigError::Content { .. } => {
+                    "restore the file, or name the right one in the configuration"
+                }
+                ConfigError::Broker { .. } => "add it to the configuration or mend the directory, then run: nakatsugi directory sign",
+            },
+            Self::Open(OpenError::RelayKey { .. }) => "enter its public key under the relay, then run: nakatsugi directory sign",
+            Self::Open(OpenError::Directory { source, .. }) => match source {
+                DirectoryError::Signature | DirectoryError::Digest(_) => {
+                    "if you changed it, run: nakatsugi directory sign; if you did not, somebody did: find out who, restore it"
+                }
+                DirectoryError::TooLarge
+                | DirectoryError::Shape(_)
+                | DirectoryError::Format
+                | DirectoryError::Environment { .. }
+                | DirectoryError::Catalogue(_)
+                | DirectoryError::Rules(_)
+                | DirectoryError::Stale { .. }
+                | DirectoryError::Sign => "mend it, then run: nakatsugi directory sign",
+            },
+            Self::Directory { .. } | Self::Catalogue { .. } => "mend it and sign again; nothing was written",
+            Self::OtherAuthority { .. } => "sign with the authority's key: nakatsugi directory sign --key FILE",
+            Self::Exists(_) => "choose another place, or move away what is there",
+            Self::Write { .. } => "see that the folder exists, is yours, and has room",
+            Self::Share(ShareError::Count | ShareError::Threshold) => "for example: --shares 5 --threshold 3",
+            Self::Share(_) | Self::ShareFile { .. } => "give the files of enough shares of one root key, each once",
+            Self::OtherRootKey(_) => {
+                "the shares are of another root key, or one is damaged; until a drill succeeds, this key has no recovery"
+            }
+            Self::LeftBehind(_) => "move it to another place, each share to another person; then start again",
+            Self::UnknownTenant(_) => "add the tenant to the directory, then run: nakatsugi directory sign",
+            Self::Vault { source, .. } => match source {
+                CreateError::Exists => "nothing needs to be done; to see the tenants: nakatsugi tenant list",
+                CreateError::Folder(_) => "see that the data folder is yours and has room",
+                CreateError::Keyring(_) => "this is our fault: please report it",
+            },
+            Self::DataFolder { source, .. } => match source {
+                DataFolderError::InUse => "stop the daemon first",
+                DataFolderError::Folder(_) => "see that the data folder is yours and has room",
+            },
+            Self::Filter(_) => "run on Linux 4.14 or newer, with seccomp allowed",
+            Self::Telemetry(_) | Self::Key(_) | Self::NotWired(_) => "this is our fault: please report it",
+            Self::Output(_) => "see that the output is open and has room",
+        }
+    }
+}

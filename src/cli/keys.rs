@@ -1,0 +1,64 @@
+//! `nakatsugi keys`: the drill that shows that the root key can be restored, and the restoring.
+
+use super::{CliError, Outside, Share, files, files::Access, shares::fingerprint};
+use crate::config::{Configuration, read_root_key, read_secret_text, root_key_file};
+use clap::Subcommand;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Keys and their recovery shares.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Recovery shares of the root key.
+    #[command(subcommand)]
+    Shares(Shares),
+}
+
+/// Recovery shares of the root key.
+#[derive(Debug, Subcommand)]
+pub enum Shares {
+    /// A drill: combine shares and compare with the root key. Nothing is printed but the result.
+    Verify {
+        /// The files of the shares; every one given is checked.
+        #[arg(required = true, value_name = "FILE")]
+        shares: Vec<PathBuf>,
+    },
+    /// Combine shares and write the root key to a new file.
+    Restore {
+        /// The file of the root key, which must not be there.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// The files of the shares.
+        #[arg(required = true, value_name = "FILE")]
+        shares: Vec<PathBuf>,
+    },
+}
+
+pub(super) fn run(config: &Path, command: &Command, outside: &mut Outside<'_>) -> Result<(), CliError> {
+    let Command::Shares(command) = command;
+    match command {
+        Shares::Verify { shares } => {
+            let path = Configuration::load(config)?.keys.root;
+            let (key, combined) = (read_root_key(&path)?, combine(shares)?);
+            if *key != *combined {
+                return Err(CliError::OtherRootKey(path));
+            }
+            writeln!(outside.out, "{} shares give the root key {} of {}.", shares.len(), fingerprint(&key), path.display())?;
+        }
+        Shares::Restore { to, shares } => {
+            let key = combine(shares)?;
+            files::create(to, root_key_file(&key).as_bytes(), Access::Secret)?;
+            writeln!(outside.out, "{}: the root key {} is restored.", to.display(), fingerprint(&key))?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads shares, each of them a secret that others must not be able to read, and combines them.
+pub(super) fn combine(paths: &[PathBuf]) -> Result<Zeroizing<[u8; 32]>, CliError> {
+    let shares = paths.iter().map(|path| {
+        let text = read_secret_text(path, "a recovery share of nakatsugi")?;
+        Share::parse(&text).map_err(|source| CliError::ShareFile { path: path.clone(), source })
+    });
+    Ok(Share::combine(&shares.collect::<Result<Vec<_>, CliError>>()?)?)
+}

@@ -1,0 +1,81 @@
+//! `nakatsugi tenant`: the vaults of the tenants that stand in the directory.
+//!
+//! Always: a vault is made for a tenant of the signed directory only. Absent: entering a tenant into the directory; that is
+//! the authority's.
+
+use super::{CliError, Outside};
+use crate::{
+    config::{Configuration, read_root_key},
+    daemon::SystemEntropy,
+    directory::Tenant,
+    identifier::{MessageClass, TenantCode, VaultName},
+    keyring::RootKey,
+    vault::{Outbox, OutboxLimits, Settings, Tuning, Vaults, filter},
+};
+use clap::Subcommand;
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The vaults of the tenants.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the vault of a tenant that stands in the directory. The daemon must not run.
+    Add {
+        /// The tenant's code.
+        code: TenantCode,
+    },
+    /// Show the tenants of the directory and whether they have a vault.
+    List,
+}
+
+pub(super) fn run(config: &Path, command: &Command, outside: &mut Outside<'_>) -> Result<(), CliError> {
+    let configuration = Configuration::load(config)?;
+    match command {
+        Command::Add { code } => add(&configuration, *code, outside),
+        Command::List => list(&configuration, outside),
+    }
+}
+
+fn add(configuration: &Configuration, code: TenantCode, outside: &mut Outside<'_>) -> Result<(), CliError> {
+    // First of all, as long as there is one thread.
+    let filter = filter::install()?;
+    let directory = configuration.open_directory()?;
+    let tenant = directory.tenant(&code).ok_or(CliError::UnknownTenant(code))?;
+    let settings = Settings {
+        data: configuration.data.clone(),
+        root_key: RootKey::from_bytes(*read_root_key(&configuration.keys.root)?),
+        environment: configuration.env.to_string(),
+        entropy: Arc::new(SystemEntropy::open().map_err(|_| CliError::Output(io::Error::other("no random bytes")))?),
+        outbox: Outbox::new(OutboxLimits::default()),
+        listen: Arc::new(|_| {}),
+        tuning: Tuning::default(),
+    };
+    let folder = |source| CliError::DataFolder { path: configuration.data.clone(), source };
+    let vaults = Vaults::new(filter, settings).map_err(folder)?;
+    vaults.create(VaultName::Tenant(code)).map_err(|source| CliError::Vault { code, source })?;
+    writeln!(outside.out, "{code} {}: its vault is {}.", tenant.name.latin, vault(configuration, code).display())?;
+    Ok(())
+}
+
+fn list(configuration: &Configuration, outside: &mut Outside<'_>) -> Result<(), CliError> {
+    let directory = configuration.open_directory()?;
+    let today = outside.clock.now().day_in_japan();
+    writeln!(outside.out, "code    partition  vault  in service         name")?;
+    for tenant in directory.tenants() {
+        let serves = |class: &MessageClass| tenant.serves(*class, today);
+        let service: Vec<_> = MessageClass::ALL.iter().filter(|class| serves(class)).map(|class| class.as_str()).collect();
+        let service = if service.is_empty() { "-".to_owned() } else { service.join(",") };
+        let exists = if vault(configuration, tenant.code).exists() { "yes" } else { "no" };
+        let Tenant { code, name, .. } = tenant;
+        let partition = configuration.partitions.of(tenant);
+        writeln!(outside.out, "{code}  {partition:>9}  {exists:<5}  {service:<17}  {} {}", name.ja, name.latin)?;
+    }
+    Ok(())
+}
+
+fn vault(configuration: &Configuration, code: TenantCode) -> PathBuf {
+    configuration.data.join("vaults").join(code.as_str())
+}
