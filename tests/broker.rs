@@ -10,8 +10,15 @@ use nakatsugi::{
     },
     cli::demo::{node::MemoryAlarm, pki::Authority},
 };
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use support::{Broker, FUJISAWA, YOKOHAMA, event, message, next, silent, topology, watched};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead as _, BufReader},
+    net::TcpStream,
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+use support::{Broker, FUJISAWA, YOKOHAMA, depth, event, message, next, silent, topology, until, watched};
 
 fn record(id: u32) -> Publication {
     message(IN, &format!("{FUJISAWA}.record.put"), id)
@@ -313,9 +320,11 @@ async fn only_certificates_of_the_one_authority_connect_and_only_as_known_users(
     let untrusting = nakatsugi::broker::BrokerSettings { ca: other.ca(), ..settings.clone() };
     let error = topology.check(&untrusting).await.unwrap_err();
     assert!(error.to_string().contains("invalid peer certificate"), "{error}");
-    let server = broker.authority.issue_server().unwrap();
-    let list = broker.authority.revoke(&[&server]).unwrap();
-    topology.check(&nakatsugi::broker::BrokerSettings { revocations: Some(list), ..settings }).await.unwrap();
+    let list = Some(broker.authority.revoke(&[&broker.users["stranger"]]).unwrap());
+    topology.check(&nakatsugi::broker::BrokerSettings { revocations: list, ..settings.clone() }).await.unwrap();
+    let list = Some(broker.authority.revoke(&[&broker.server]).unwrap());
+    let error = topology.check(&nakatsugi::broker::BrokerSettings { revocations: list, ..settings }).await.unwrap_err();
+    assert!(error.to_string().contains("Revoked"), "{error}");
     let stranger = broker.settings("tls", "stranger");
     assert!(matches!(topology.check(&stranger).await, Err(BrokerError::Amqp(_))));
 }
@@ -390,18 +399,27 @@ async fn an_unroutable_message_may_be_dropped_when_asked_for() {
     assert!(ok(&publisher.publish(head).await));
 }
 
-fn depth(broker: &Broker, vhost: &str, queue: &str) -> u32 {
-    let listed = broker.control(&["list_queues", "-p", vhost, "--no-table-headers", "name", "messages"]);
-    let line = listed.lines().find(|line| line.split_whitespace().next() == Some(queue)).unwrap_or_else(|| panic!("{queue}: {listed}"));
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+#[test]
+fn a_node_ends_with_its_process_even_when_that_is_killed() {
+    let mut holder = Command::new(std::env::current_exe().unwrap());
+    holder.args(["--ignored", "--exact", "holds_a_node_until_it_is_killed", "--nocapture"]);
+    let mut holder = holder.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    let port = lines.map(Result::unwrap).find_map(|line| line.split("the node listens on ").nth(1)?.parse::<u16>().ok()).unwrap();
+    let open = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+    assert!(open());
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    assert!((0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        !open()
+    }));
 }
 
-async fn until(mut holds: impl FnMut() -> bool) {
-    for _ in 0..60 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    panic!("it did not come true in time");
+#[test]
+#[ignore = "started by a_node_ends_with_its_process_even_when_that_is_killed"]
+fn holds_a_node_until_it_is_killed() {
+    let broker = Broker::start(&["held"]);
+    println!("\nthe node listens on {}", broker.node.lock().unwrap().port());
+    std::thread::sleep(support::PATIENCE);
 }
