@@ -5,7 +5,8 @@ mod support;
 use futures_util::{StreamExt as _, stream};
 use nakatsugi::{
     broker::{
-        BrokerError, BrokerEvent, Drained, Limits, Partition, Publication, Published, Topology, Unpublished, Unroutable,
+        BrokerError, BrokerEvent, BrokerSettings, Drained, Limits, Partition, Publication, Published, Publisher, PublisherSettings,
+        Topology, Unpublished, Unroutable,
         names::{DEAD, IN, OUT},
     },
     cli::demo::{node::MemoryAlarm, pki::Authority},
@@ -33,7 +34,15 @@ async fn each_of_many_publications_gets_its_own_result() {
     let broker = Broker::shared();
     broker.apply("results", &topology()).await;
     broker.control(&["set_policy", "-p", "results", "--apply-to", "queues", "small", r"^nakatsugi\.out\.full$", r#"{"max-length":3}"#]);
-    let publisher = Arc::new(broker.publisher("results", "relay"));
+    // One lane, so that all kinds of results meet in one round.
+    let settings = PublisherSettings {
+        broker: broker.settings("results", "relay"),
+        user: "relay".into(),
+        lanes: 1,
+        round: 100,
+        confirmed_within: support::PATIENCE,
+    };
+    let publisher = Arc::new(Publisher::start(settings, silent()));
     let mut filler = 10_000;
     loop {
         filler += 1;
@@ -140,14 +149,14 @@ async fn a_carrier_writes_its_own_tenants_and_types_only() {
 async fn a_foreign_user_id_is_refused_and_a_dead_letter_built_anew_is_not() {
     let broker = Broker::shared();
     broker.apply("foreign", &topology()).await;
-    let settings = nakatsugi::broker::PublisherSettings {
+    let settings = PublisherSettings {
         broker: broker.settings("foreign", "relay"),
         user: "fujisawa".into(),
         lanes: 1,
         round: 8,
         confirmed_within: support::PATIENCE,
     };
-    let foreign = nakatsugi::broker::Publisher::start(settings, silent());
+    let foreign = Publisher::start(settings, silent());
     let outcome = foreign.publish(message(OUT, "disclosure.self-info.reply", 1)).await;
     assert!(matches!(&outcome, Err(Unpublished::Refused(reason)) if reason.contains("user_id")), "{outcome:?}");
     let relay = broker.publisher("foreign", "relay");
@@ -317,13 +326,13 @@ async fn only_certificates_of_the_one_authority_connect_and_only_as_known_users(
     let mut refused = settings.clone();
     (refused.certificate, refused.key) = (foreign.certificate, foreign.key);
     assert!(topology.check(&refused).await.is_err());
-    let untrusting = nakatsugi::broker::BrokerSettings { ca: other.ca(), ..settings.clone() };
+    let untrusting = BrokerSettings { ca: other.ca(), ..settings.clone() };
     let error = topology.check(&untrusting).await.unwrap_err();
     assert!(error.to_string().contains("invalid peer certificate"), "{error}");
     let list = Some(broker.authority.revoke(&[&broker.users["stranger"]]).unwrap());
-    topology.check(&nakatsugi::broker::BrokerSettings { revocations: list, ..settings.clone() }).await.unwrap();
+    topology.check(&BrokerSettings { revocations: list, ..settings.clone() }).await.unwrap();
     let list = Some(broker.authority.revoke(&[&broker.server]).unwrap());
-    let error = topology.check(&nakatsugi::broker::BrokerSettings { revocations: list, ..settings }).await.unwrap_err();
+    let error = topology.check(&BrokerSettings { revocations: list, ..settings }).await.unwrap_err();
     assert!(error.to_string().contains("Revoked"), "{error}");
     let stranger = broker.settings("tls", "stranger");
     assert!(matches!(topology.check(&stranger).await, Err(BrokerError::Amqp(_))));

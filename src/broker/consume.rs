@@ -90,8 +90,13 @@ impl Intake {
     /// # Cancel safety
     /// Dropped early, it ends at once.
     pub async fn stop(mut self, patience: Duration) -> Drained {
-        self.wanted.send_replace(Wanted::Stopping(Instant::now() + patience));
-        (&mut self.task).await.unwrap_or(Drained::TimedOut)
+        let deadline = Instant::now() + patience;
+        self.wanted.send_replace(Wanted::Stopping(deadline));
+        // A little longer, for a good end of channels and connection; what hangs then is cut off.
+        match timeout_at(deadline + 2 * CLOSED_WITHIN, &mut self.task).await {
+            Ok(ended) => ended.unwrap_or(Drained::TimedOut),
+            Err(_) => Drained::TimedOut,
+        }
     }
 }
 

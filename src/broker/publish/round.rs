@@ -201,3 +201,61 @@ fn properties(publication: &Publication, user: &str) -> Result<BasicProperties, 
     }
     Ok(properties)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot::{self, Receiver, error::TryRecvError};
+
+    fn round(confirms: Vec<Confirm>, returned: &[u32]) -> (Round, Vec<Receiver<Result<Published, Unpublished>>>) {
+        let (orders, outcomes) = (0..confirms.len()).map(order).unzip();
+        let mut round = Round::of(orders);
+        round.confirms = confirms;
+        round.returned = returned.iter().map(|id| (id.to_string(), "out".to_owned(), "key".to_owned())).collect();
+        (round, outcomes)
+    }
+
+    fn order(id: usize) -> (Order, Receiver<Result<Published, Unpublished>>) {
+        let publication = Publication {
+            exchange: "out".into(),
+            routing_key: "key".into(),
+            kind: String::new(),
+            message_id: id.to_string(),
+            correlation_id: None,
+            headers: Vec::new(),
+            body: [].into(),
+            unroutable: Unroutable::Returned,
+        };
+        let (reply, outcome) = oneshot::channel();
+        (Order { publication, deadline: Instant::now(), reply }, outcome)
+    }
+
+    #[tokio::test]
+    async fn a_return_belongs_to_its_message_and_not_to_the_confirmation_it_hangs_on() {
+        let confirms = vec![Confirm::AckedWithReturn, Confirm::Acked, Confirm::Nacked, Confirm::Unknown];
+        let (round, outcomes) = round(confirms, &[1]);
+        round.complete();
+        let outcomes: Vec<_> = outcomes.into_iter().map(|mut outcome| outcome.try_recv().unwrap()).collect();
+        let lost = Err(Unpublished::ConnectionLost);
+        assert_eq!(outcomes, [Ok(Published(())), Err(Unpublished::Returned), Err(Unpublished::Nacked), lost]);
+    }
+
+    #[tokio::test]
+    async fn after_a_bad_end_only_what_is_certain_is_answered() {
+        let confirms = vec![Confirm::AckedWithReturn, Confirm::Acked, Confirm::Acked, Confirm::Nacked, Confirm::Unknown];
+        let (mut round, mut outcomes) = round(confirms, &[1]);
+        assert!(round.decide_what_is_certain().is_none());
+        let answers: Vec<_> = outcomes.iter_mut().map(Receiver::try_recv).collect();
+        assert_eq!(
+            answers,
+            [
+                Err(TryRecvError::Empty),
+                Ok(Err(Unpublished::Returned)),
+                Ok(Ok(Published(()))),
+                Ok(Err(Unpublished::Nacked)),
+                Err(TryRecvError::Empty)
+            ]
+        );
+        assert_eq!(round.undecided().map(|order| order.publication.message_id).collect::<Vec<_>>(), ["0", "4"]);
+    }
+}
