@@ -90,6 +90,16 @@ impl Site {
         self.vaults.resume(tenant()).await.unwrap()
     }
 
+    /// The vault once it may be opened again.
+    pub(crate) async fn vault_again(&self) -> DiskVault {
+        loop {
+            if let Ok(vault) = self.vaults.resume(tenant()).await {
+                return vault;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub(crate) async fn fault(&self) -> VaultFault {
         self.vaults.resume(tenant()).await.map(|_| ()).unwrap_err()
     }
@@ -114,7 +124,11 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() { copy(&entry.path(), &to) } else { drop(fs::copy(entry.path(), to).unwrap()) }
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 
