@@ -240,7 +240,8 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
 fn repost(core: &Arc<Core>, mut outstanding: Vec<(ParcelKey, Location)>) {
     outstanding.sort_unstable();
     core.outbox.withdraw(core.name);
-    let posted = outstanding.into_iter().map(|(key, location)| Posted { vault: Arc::clone(core), key, location, parcel: None });
+    let posted =
+        outstanding.into_iter().map(|(key, location)| Posted { vault: Arc::downgrade(core), name: core.name, key, location, parcel: None });
     core.outbox.post(posted);
 }
 

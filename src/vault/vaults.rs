@@ -32,6 +32,7 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::PathBuf,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -98,10 +99,7 @@ impl Vaults {
         let vaults = data.join("vaults");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&vaults)?;
         let lock = File::options().read(true).write(true).create(true).truncate(false).open(data.join("lock"))?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => DataFolderError::InUse,
-            TryLockError::Error(error) => DataFolderError::Folder(error),
-        })?;
+        hold(&lock)?;
         let around = Surroundings {
             filter,
             vaults,
@@ -245,6 +243,18 @@ impl Vaults {
             let _ = close.await;
         }
     }
+}
+
+/// Takes the lock. One that was just left may linger for a moment, in a child that another thread is starting.
+fn hold(lock: &File) -> Result<(), DataFolderError> {
+    for _ in 0..50 {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
+    Err(DataFolderError::InUse)
 }
 
 impl Shared {
