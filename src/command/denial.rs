@@ -49,6 +49,7 @@ impl Denial {
             Self::UnknownCategory(index) | Self::RepeatedCategory(index) => Some(format!("/categories/{index}")),
             Self::TooManyCategories => Some("/categories".to_owned()),
             Self::RowCount => Some("/rows".to_owned()),
+            Self::NotAllowed | Self::NotInService | Self::Conflict | Self::AlreadyAnswered(_) | Self::Quarantined => None,
         }
     }
 

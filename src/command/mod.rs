@@ -14,7 +14,7 @@ mod self_info_request;
 use crate::{
     calendar::Timestamp,
     directory::{Catalogue, Principal, Tenant},
-    envelope::{EnvelopeError, strict_json},
+    envelope::strict_json::{self, JsonError},
     identifier::{MessageType, PersonName},
     ledger::LegalBasis,
     record::{PersonId, PersonNeed, View},
@@ -27,6 +27,18 @@ pub use record_put::RecordPut;
 pub use self_info_request::{AuthenticationMethod, SelfInfoRequest};
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
+use thiserror::Error;
+
+/// Why a body is not a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// It has not the form that `schemas/` gives it.
+    #[error("the body is refused: {0}")]
+    Form(#[from] JsonError),
+    /// The relay only sends messages of this type.
+    #[error("messages of this type are only sent by the relay")]
+    NotACommand,
+}
 
 /// What a message asks.
 #[derive(Debug)]
@@ -61,15 +73,15 @@ impl Command {
     /// Reads the body of a message of this type.
     ///
     /// # Errors
-    /// [`EnvelopeError`] if the body has not the form that `schemas/` gives it; `not-a-command` for types the relay only sends.
-    pub fn decode(kind: MessageType, body: &RawValue) -> Result<Self, EnvelopeError> {
+    /// [`DecodeError`] if the body has not the form that `schemas/` gives it, or the type is one that the relay only sends.
+    pub fn decode(kind: MessageType, body: &RawValue) -> Result<Self, DecodeError> {
         let body = body.get();
         match kind {
-            MessageType::SelfInfoRequest => strict_json::from_str(body).map(Self::SelfInfoRequest),
-            MessageType::RecordPut => strict_json::from_str(body).map(Self::RecordPut),
-            MessageType::RecordDelete => strict_json::from_str(body).map(Self::RecordDelete),
-            MessageType::PersonLink => strict_json::from_str(body).map(Self::PersonLink),
-            MessageType::SelfInfoReply | MessageType::RecordReply | MessageType::PersonReply => Err(EnvelopeError::MalformedJson),
+            MessageType::SelfInfoRequest => Ok(Self::SelfInfoRequest(strict_json::from_str(body)?)),
+            MessageType::RecordPut => Ok(Self::RecordPut(strict_json::from_str(body)?)),
+            MessageType::RecordDelete => Ok(Self::RecordDelete(strict_json::from_str(body)?)),
+            MessageType::PersonLink => Ok(Self::PersonLink(strict_json::from_str(body)?)),
+            MessageType::SelfInfoReply | MessageType::RecordReply | MessageType::PersonReply => Err(DecodeError::NotACommand),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::{
     record::{PersonChange, PersonId},
 };
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// What handling a message comes to.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub struct Outcome {
     /// What the ledger says about it.
     pub facts: Facts,
     /// The reply's body, as JSON.
-    pub body: String,
+    pub body: Box<RawValue>,
     /// The denial, if it is one.
     pub denial: Option<Denial>,
 }
@@ -40,7 +41,7 @@ impl Outcome {
     /// # Errors
     /// serde's, if the body cannot be written; that is a bug.
     pub fn answered(changes: Vec<PersonChange>, facts: Facts, body: &impl Serialize) -> Result<Self, serde_json::Error> {
-        Ok(Self { changes, facts, body: serde_json::to_string(body)?, denial: None })
+        Ok(Self { changes, facts, body: to_raw_value(body)?, denial: None })
     }
 
     /// A refusal; nothing changes.
@@ -49,7 +50,7 @@ impl Outcome {
     /// serde's, if the body cannot be written; that is a bug.
     pub fn denied(denial: Denial, basis: LegalBasis) -> Result<Self, serde_json::Error> {
         let facts = Facts { basis, authenticated: None, subjects: Vec::new(), categories: Vec::new() };
-        Ok(Self { changes: Vec::new(), facts, body: serde_json::to_string(&denial.body())?, denial: Some(denial) })
+        Ok(Self { changes: Vec::new(), facts, body: to_raw_value(&denial.body())?, denial: Some(denial) })
     }
 
     /// Answered or denied.

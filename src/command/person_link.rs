@@ -5,13 +5,12 @@
 
 use super::{Context, Denial, Facts, Outcome};
 use crate::{
-    directory::Function,
-    identifier::{AddresseeNumber, PersonCode, PersonName},
+    identifier::{AddresseeNumber, MessageClass, PersonCode, PersonName},
     ledger::LegalBasis,
-    record::{FormerName, Head, PersonChange, PersonNeed, Revision, View},
+    record::{FormerName, PersonChange, PersonNeed, Revision, View},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// A code and the number it belongs to.
 #[derive(Debug, Deserialize)]
@@ -51,7 +50,7 @@ impl PersonLink {
     }
 
     pub(super) fn handle(self, context: &Context<'_>, view: View) -> Result<Outcome, serde_json::Error> {
-        if !context.tenant.in_service(Function::Copies, context.now.day_in_japan()) {
+        if !context.tenant.serves(MessageClass::Record, context.now.day_in_japan()) {
             return Outcome::denied(Denial::NotInService, LegalBasis::RegisteredCopies);
         }
         let mut seen = view.persons.into_iter();

@@ -4,11 +4,10 @@
 
 use super::{Context, Denial, Facts, Outcome};
 use crate::{
-    directory::Function,
-    envelope::strict_json,
-    identifier::{AddresseeNumber, Category, PersonName},
+    envelope::strict_json::{self, JsonError},
+    identifier::{AddresseeNumber, Category, MessageClass, PersonName},
     ledger::{CategoryOutcome, Cause, LegalBasis},
-    record::{Head, Holding, Person, PersonChange, PersonNeed, Replaced, Row, View},
+    record::{Holding, Person, PersonChange, PersonNeed, Replaced, Row, View},
 };
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -26,11 +25,10 @@ pub(super) struct RowChange {
 }
 
 /// Why a row was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RowRefusal {
     /// It has not the form that `schemas/` gives it.
-    Malformed,
+    Form(JsonError),
     /// The catalogue does not know its category.
     UnknownCategory,
     /// A text in it holds the person's integrated addressee number, which must never leave.
@@ -44,7 +42,23 @@ enum RowResult {
     Stored,
     Deleted,
     Superseded,
-    Refused { code: RowRefusal },
+    Refused {
+        code: &'static str,
+        /// Where in the row's own text, in bytes from 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        column: Option<usize>,
+    },
+}
+
+impl From<RowRefusal> for RowResult {
+    fn from(refusal: RowRefusal) -> Self {
+        let (code, column) = match refusal {
+            RowRefusal::Form(error) => (error.reason(), Some(error.column)),
+            RowRefusal::UnknownCategory => ("unknown-category", None),
+            RowRefusal::AddresseeInText => ("addressee-in-text", None),
+        };
+        Self::Refused { code, column }
+    }
 }
 
 #[derive(Serialize)]
@@ -67,7 +81,7 @@ pub(super) struct Rows<T>(Vec<Result<T, RowRefusal>>);
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Rows<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let rows = Vec::<&'de RawValue>::deserialize(deserializer)?;
-        Ok(Self(rows.into_iter().map(|row| strict_json::from_str(row.get()).map_err(|_| RowRefusal::Malformed)).collect()))
+        Ok(Self(rows.into_iter().map(|row| strict_json::from_str(row.get()).map_err(RowRefusal::Form)).collect()))
     }
 }
 
@@ -99,19 +113,20 @@ impl Changes {
     }
 
     pub(super) fn handle(self, context: &Context<'_>, view: View) -> Result<Outcome, serde_json::Error> {
-        if !context.tenant.in_service(Function::Copies, context.now.day_in_japan()) {
+        if !context.tenant.serves(MessageClass::Record, context.now.day_in_japan()) {
             return Outcome::denied(Denial::NotInService, LegalBasis::RegisteredCopies);
         }
         if self.0.is_empty() || self.0.len() > ROWS {
             return Outcome::denied(Denial::RowCount, LegalBasis::RegisteredCopies);
         }
         let names: BTreeSet<_> = self.well_formed().map(|change| change.person.clone()).collect();
-        let mut persons: BTreeMap<_, _> = names.into_iter().zip(view.persons).map(|(name, seen)| (name, Standing { seen, change: None })).collect();
+        let mut persons: BTreeMap<_, _> =
+            names.into_iter().zip(view.persons).map(|(name, seen)| (name, Standing { seen, change: None })).collect();
         let mut counts = BTreeMap::<Category, u32>::new();
         let mut rows = Vec::with_capacity(self.0.len());
         for (row, change) in self.0.into_iter().enumerate() {
             let result = match change.and_then(|change| admissible(change, context)) {
-                Err(code) => RowResult::Refused { code },
+                Err(refusal) => refusal.into(),
                 Ok(RowChange { person, category, row }) => {
                     let done = match row {
                         Row::Live { .. } => RowResult::Stored,
@@ -134,7 +149,10 @@ impl Changes {
             basis: LegalBasis::RegisteredCopies,
             authenticated: None,
             subjects: changes.iter().map(|change| change.id).collect(),
-            categories: counts.into_iter().map(|(category, records)| CategoryOutcome { category, cause: Cause::Changed, records }).collect(),
+            categories: counts
+                .into_iter()
+                .map(|(category, records)| CategoryOutcome { category, cause: Cause::Changed, records })
+                .collect(),
         };
         Outcome::answered(changes, facts, &Reply { status: "answered", rows })
     }

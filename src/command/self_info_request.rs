@@ -6,8 +6,7 @@
 use super::{Context, Denial, Facts, Outcome};
 use crate::{
     calendar::{Day, Timestamp, Window},
-    directory::Function,
-    identifier::{Category, LayoutVersion, PersonCode, PersonName},
+    identifier::{Category, LayoutVersion, MessageClass, PersonCode, PersonName},
     ledger::{CategoryOutcome, Cause, LegalBasis},
     record::{Holding, Item, PersonNeed, Record, RecordName, View},
 };
@@ -97,7 +96,7 @@ impl SelfInfoRequest {
     }
 
     fn denial(&self, context: &Context<'_>) -> Option<Denial> {
-        if !context.tenant.in_service(Function::SelfInfo, context.now.day_in_japan()) {
+        if !context.tenant.serves(MessageClass::SelfInfo, context.now.day_in_japan()) {
             return Some(Denial::NotInService);
         }
         if self.categories.is_empty() || self.categories.len() > CATEGORIES {

@@ -5,6 +5,7 @@
 
 use super::ports::{BrokerFault, StopCause, VaultFault};
 use crate::{
+    command::DecodeError,
     directory::UnknownAuthor,
     envelope::EnvelopeError,
     tenant::{ScopeError, VerifyError},
@@ -17,6 +18,9 @@ pub enum Failure {
     /// Its author or claims are not proven.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// Its body is not a command.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
     /// The tenant does not agree in all places.
     #[error(transparent)]
     Scope(#[from] ScopeError),
@@ -72,6 +76,10 @@ impl Failure {
                 VerifyError::IssuedAhead => "issued-ahead",
                 VerifyError::Lifetime => "lifetime",
                 VerifyError::NotACommand => "not-a-command",
+            }),
+            Self::Decode(error) => DeadLetter(match error {
+                DecodeError::Form(form) => form.reason(),
+                DecodeError::NotACommand => "not-a-command",
             }),
             Self::Scope(error) => DeadLetter(match error {
                 ScopeError::Exchange => "wrong-exchange",

@@ -14,8 +14,8 @@ mod turn;
 use crate::{
     calendar::Timestamp,
     command::{Command, Context, Denial, Outcome},
-    directory::{Catalogue, Directory},
-    envelope::{self, DecryptionKey, Limits, SigningKey, SuitePolicy},
+    directory::Directory,
+    envelope::{self, DecryptionKey, Padding, Limits, SigningKey, SuitePolicy},
     identifier::{Kid, MessageId, MessageType, PrincipalId, TenantCode},
     ledger::{Promise, Salt},
     record::PersonId,
@@ -34,14 +34,8 @@ use std::{
 };
 use turn::Turns;
 
-/// What the relay knows of the world at one moment; exchanged as a whole.
-#[derive(Debug)]
-pub struct Sight {
-    /// Who exists and may say what.
-    pub directory: Arc<Directory>,
-    /// Which categories exist.
-    pub catalogue: Catalogue,
-}
+/// What a reply's claims need besides the records: names, ids, times, and 32 categories with their outcomes, in bytes.
+const REPLY_FRAME: usize = 8 * 1024;
 
 /// The relay's own keys.
 #[derive(Debug)]
@@ -56,7 +50,7 @@ pub struct Keys {
 #[derive(Debug)]
 pub struct Relay<S, B, C, E> {
     keys: Keys,
-    sight: RwLock<Arc<Sight>>,
+    directory: RwLock<Arc<Directory>>,
     policy: SuitePolicy,
     limits: Limits,
     turns: Turns,
@@ -124,20 +118,26 @@ enum Standing {
 }
 
 impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
-    /// A relay with its own keys, under this policy, seeing this world, over these four edges.
-    pub fn new(keys: Keys, sight: Sight, policy: SuitePolicy, limits: Limits, (vaults, broker, clock, entropy): (S, B, C, E)) -> Self {
-        let sight = RwLock::new(Arc::new(sight));
-        Self { keys, sight, policy, limits, turns: Turns::default(), blame: Blame::default(), vaults, broker, clock, entropy }
+    /// A relay with its own keys, under this policy and directory, over these four edges.
+    pub fn new(
+        keys: Keys,
+        directory: Directory,
+        policy: SuitePolicy,
+        limits: Limits,
+        (vaults, broker, clock, entropy): (S, B, C, E),
+    ) -> Self {
+        let directory = RwLock::new(Arc::new(directory));
+        Self { keys, directory, policy, limits, turns: Turns::default(), blame: Blame::default(), vaults, broker, clock, entropy }
     }
 
-    /// Exchanges what the relay sees; messages on their way keep what they began with.
-    pub fn look_anew(&self, sight: Sight) {
-        *self.sight.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(sight);
+    /// Exchanges the directory; messages on their way keep the one they began with.
+    pub fn exchange_directory(&self, directory: Directory) {
+        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
     }
 
-    /// What the relay sees now.
-    pub fn sight(&self) -> Arc<Sight> {
-        Arc::clone(&self.sight.read().unwrap_or_else(PoisonError::into_inner))
+    /// The directory as it is now.
+    pub fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Carries one message and settles its delivery.
@@ -177,10 +177,10 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
 
     /// The way: decrypt → verify → scope → ( deduplicate → handle → encrypt → journal ) in turn.
     async fn way(&self, body: &[u8], route: &crate::tenant::Route, care: Care, known: &mut Known) -> Result<End, Failure> {
-        let (now, sight) = (self.clock.now(), self.sight());
+        let (now, directory) = (self.clock.now(), self.directory());
 
         let decrypted = envelope::decrypt(body, |kid| self.keys.decryption.get(kid), &self.policy, &self.limits)?;
-        let verified = Verified::verify(decrypted, Arc::clone(&sight.directory), &self.limits, now)?;
+        let verified = Verified::verify(decrypted, directory, &self.limits, now)?;
         known.note(&verified);
         let command = Command::decode(verified.kind(), verified.body())?;
         let scope = TenantScope::open(Permit::admit(&verified, route)?, &self.vaults).await?;
@@ -189,7 +189,7 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
         let _turn = self.turns.take(&scope, &message, &command.names()).await?;
 
         let outcome = match deduplicate(&scope, &message, &verified, now)? {
-            Standing::First => self.handle(&scope, &sight, &verified, command, care, now)?,
+            Standing::First => self.handle(&scope, &verified, command, care, now)?,
             Standing::Repeat => match scope.vault().repeat(&message).await? {
                 Repeated::Sent => return Ok(End::Repeated),
                 Repeated::Gone => return Err(Failure::Expired),
@@ -215,7 +215,6 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
     fn handle<V: Vault>(
         &self,
         scope: &TenantScope<V>,
-        sight: &Sight,
         verified: &Verified,
         command: Command,
         care: Care,
@@ -224,7 +223,7 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
         if care == Care::Quarantined {
             return denied(Denial::Quarantined, verified);
         }
-        if !verified.author().may_send(verified.kind()) {
+        if !verified.author().may_author(verified.kind()) {
             return denied(Denial::NotAllowed, verified);
         }
         let fresh = || {
@@ -235,9 +234,9 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
             now,
             author: verified.author(),
             tenant: verified.directory().tenant(&verified.tenant()).ok_or(Failure::Bug)?,
-            catalogue: &sight.catalogue,
+            catalogue: verified.directory().catalogue(),
             fresh: &fresh,
-            room: self.limits.reply_body(),
+            room: self.limits.longest_payload(Padding::Padme).saturating_sub(REPLY_FRAME),
         };
         let view = scope.vault().view(&command.needs(&context))?;
         command.handle(&context, view).map_err(|_| Failure::Bug)
@@ -253,12 +252,7 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
 }
 
 /// Deduplicate: the first act of the turn. `exp` is judged only for a message that comes for the first time.
-fn deduplicate<V: Vault>(
-    scope: &TenantScope<V>,
-    message: &MessageKey,
-    verified: &Verified,
-    now: Timestamp,
-) -> Result<Standing, Failure> {
+fn deduplicate<V: Vault>(scope: &TenantScope<V>, message: &MessageKey, verified: &Verified, now: Timestamp) -> Result<Standing, Failure> {
     match scope.vault().recall(message)? {
         Some(Remembered { digest, .. }) if digest != *verified.digest() => {
             Ok(Standing::Other(Answer::Conflict(*verified.digest()), Denial::Conflict))

@@ -215,7 +215,7 @@ pub struct Journalled {
 }
 
 /// Why a vault could not serve. Ours, never the author's: the message goes round the wait queue.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum VaultFault {
     /// No vault was made for this tenant.
     #[error("no vault exists for this tenant; make one with: nakatsugi tenant add")]

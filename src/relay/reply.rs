@@ -3,7 +3,10 @@
 //! Always: the reply carries the promise of the entry that will stand in the ledger, so nothing personal leaves without
 //! one (design §7); every reply is padded.
 
-use super::{Failure, ports::{Frame, MessageKey, Parcel}};
+use super::{
+    Failure,
+    ports::{Frame, MessageKey, Parcel},
+};
 use crate::{
     calendar::Timestamp,
     command::Outcome,
@@ -34,12 +37,12 @@ impl Encrypted {
         let expires = now.plus_seconds(lifetime(kind));
         let id = MessageId::derived(&author.id, &verified.id(), verified.digest(), kind, &author.id, key.answer.ordinal());
         let composed = Draft {
-            iss: &relay.id,
-            aud: &author.id,
+            iss: relay.id.clone(),
+            aud: author.id.clone(),
             jti: id,
             iat: now,
             exp: expires,
-            env: verified.directory().environment(),
+            env: verified.directory().env(),
             tenant: verified.tenant(),
             kind,
             re: Some(verified.id()),
@@ -60,17 +63,16 @@ impl Encrypted {
             subjects: outcome.facts.subjects,
             categories: outcome.facts.categories,
             verdict,
-            sent: super::hex(composed.digest()),
+            sent: super::hex(composed.claims_digest()),
         };
         let sealing = Sealing { salt, entry: serde_json::to_vec(&entry).map_err(|_| Failure::Bug)? };
         let promise = Promise::of(&sealing);
-        let commitment = Commitment::of(composed.digest(), &promise);
+        let commitment = Commitment::of(composed.claims_digest(), &promise);
         let random = SystemRandom::new();
         let signed = envelope::sign(&composed.with_promise(&promise, Padding::Padme), signing, &random).map_err(|_| Failure::Encrypt)?;
         let recipient = author.encryption_key(now).ok_or(Failure::Encrypt)?;
         let body = envelope::encrypt(&signed, recipient, &random).map_err(|_| Failure::Encrypt)?;
-        let parcel =
-            Parcel { id, kind, re: Some(verified.id()), recipient: author.id.clone(), deadline: expires, body: body.into() };
+        let parcel = Parcel { id, kind, re: Some(verified.id()), recipient: author.id.clone(), deadline: expires, body: body.into() };
         Ok(Self(Frame {
             message: key,
             digest: *verified.digest(),

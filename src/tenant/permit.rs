@@ -82,7 +82,7 @@ impl Permit {
         if !verified.author().is_carried_by(&route.broker, route.user_id.as_deref()) {
             return Err(ScopeError::Carrier);
         }
-        if !verified.author().acts_for(verified.tenant()) {
+        if !verified.author().acts_for(&verified.tenant()) {
             return Err(ScopeError::Author);
         }
         if verified.directory().tenant(&verified.tenant()).is_none() {

@@ -75,7 +75,7 @@ impl Verified {
         if claims.aud != directory.relay().id {
             return Err(VerifyError::Recipient);
         }
-        if claims.env != directory.environment() {
+        if claims.env != directory.env() {
             return Err(VerifyError::Environment);
         }
         if claims.re.is_some() || claims.promise.is_some() || claims.kind.class().is_none() {

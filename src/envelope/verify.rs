@@ -1,0 +1,81 @@
+//! Verifying: the inner layer.
+//!
+//! Always: an [`Authentic`] was signed by the key it names, is UTF-8 and nests no deeper than allowed. Only
+//! [`Decrypted::verify`] makes one. Whether that key may say so is for the directory.
+
+use super::{Claims, Decrypted, EnvelopeError, Limits, VerificationKey, base64url, claims, depth, primitive};
+use crate::identifier::Kid;
+use std::fmt;
+use zeroize::{Zeroize, Zeroizing};
+
+/// A payload whose signature holds. Wiped on drop.
+pub struct Authentic {
+    kid: Kid,
+    payload: Zeroizing<String>,
+    digest: [u8; 32],
+}
+
+impl Decrypted {
+    /// Verifies the signature with the key that the directory has under [`Decrypted::kid`].
+    ///
+    /// # Errors
+    /// The signature does not hold, or the payload is not UTF-8 or nests too deep.
+    pub fn verify(self, key: &VerificationKey, limits: &Limits) -> Result<Authentic, EnvelopeError> {
+        let (message, signature) = self.jws.split_at_checked(self.signed).ok_or(EnvelopeError::MalformedJws)?;
+        let signature: [u8; 64] = match signature {
+            [b'.', encoded @ ..] if encoded.len() == base64url::encoded(64) => base64url::decode_array(encoded)?,
+            _ => return Err(EnvelopeError::SignatureInvalid),
+        };
+        // A signature by another key than the one named is none, even if it holds.
+        if key.kid() != &self.kid || !primitive::signature_holds(key.point(), message, &signature) {
+            return Err(EnvelopeError::SignatureInvalid);
+        }
+        let payload = text(base64url::decode(message.get(self.payload..).unwrap_or_default())?)?;
+        if !depth::within(&payload, limits.depth) {
+            return Err(EnvelopeError::TooDeep);
+        }
+        let digest = primitive::sha256(&[payload.as_bytes()]);
+        Ok(Authentic { kid: self.kid, payload, digest })
+    }
+}
+
+fn text(mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, EnvelopeError> {
+    String::from_utf8(std::mem::take(&mut *bytes)).map(Zeroizing::new).map_err(|error| {
+        error.into_bytes().zeroize();
+        EnvelopeError::NotUtf8
+    })
+}
+
+impl Authentic {
+    /// The key whose signature holds.
+    #[must_use]
+    pub const fn kid(&self) -> &Kid {
+        &self.kid
+    }
+
+    /// The payload of the JWS, as it was signed.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        self.payload.as_bytes()
+    }
+
+    /// SHA-256 of the payload: what tells a repeat from a conflict.
+    #[must_use]
+    pub const fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// What the message says about itself. Parses: call it once.
+    ///
+    /// # Errors
+    /// Not exactly the members of the claims, each once, each well-formed.
+    pub fn claims(&self) -> Result<Claims<'_>, EnvelopeError> {
+        claims::read(&self.payload)
+    }
+}
+
+impl fmt::Debug for Authentic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Authentic({}, secret)", self.kid)
+    }
+}
