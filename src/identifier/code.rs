@@ -73,6 +73,11 @@ code! {
 }
 
 code! {
+    /// An affair (事務コード): `JM` and 14 digits.
+    Affair, IdentifierError::Affair, |text| digits_after("JM", 14, text)
+}
+
+code! {
     /// A layout version (版番号) or data set (データセット番号): 4 characters from `0-9A-Z`.
     LayoutVersion, IdentifierError::Layout,
     |text| text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())

@@ -16,6 +16,9 @@ pub enum IdentifierError {
     /// Not 10 digits or `TK` and 14 digits.
     #[error("an item code is 10 digits, or TK and 14 digits")]
     Item,
+    /// Not `JM` and 14 digits.
+    #[error("an affair is JM and 14 digits")]
+    Affair,
     /// Not four characters from `0-9A-Z`.
     #[error("a layout version or data set has 4 characters from 0-9 and A-Z")]
     Layout,
@@ -40,4 +43,10 @@ pub enum IdentifierError {
     /// Not 1–64 characters from `A-Za-z0-9._-`.
     #[error("a key id has 1 to 64 characters from A-Z, a-z, 0-9, dot, underscore and hyphen")]
     Kid,
+    /// Not 1–64 characters from `a-z0-9-`.
+    #[error("a broker is named by 1 to 64 characters from a-z, 0-9 and hyphen")]
+    Broker,
+    /// Not 1–255 visible ASCII characters.
+    #[error("an AMQP user or queue has 1 to 255 visible ASCII characters")]
+    Amqp,
 }

@@ -7,13 +7,15 @@
 mod code;
 mod error;
 mod message;
+mod network;
 mod principal;
 mod secret;
 mod tenant;
 
-pub use code::{Category, ItemCode, LayoutVersion};
+pub use code::{Affair, Category, ItemCode, LayoutVersion};
 pub use error::IdentifierError;
 pub use message::{MessageClass, MessageId, MessageType};
+pub use network::{AmqpUser, BrokerName, QueueName};
 pub use principal::{Kid, PrincipalId};
 pub use secret::{AddresseeNumber, PersonCode, PersonName};
 pub use tenant::{TenantCode, VaultName};
