@@ -29,7 +29,10 @@ use crate::{
     envelope::{Environment, VerificationKey, verify_detached},
     identifier::{BrokerName, Kid, PrincipalId, TenantCode},
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 /// The only format that this version reads.
 pub const FORMAT: &str = "nakatsugi.directory/1";
@@ -54,7 +57,7 @@ pub struct Directory {
     issued_at: Timestamp,
     files: Digests,
     digest: String,
-    principals: BTreeMap<PrincipalId, Principal>,
+    principals: BTreeMap<PrincipalId, Arc<Principal>>,
     tenants: BTreeMap<TenantCode, Tenant>,
     brokers: BTreeSet<BrokerName>,
     authors: HashMap<Kid, PrincipalId>,
@@ -101,7 +104,7 @@ impl Directory {
             issued_at: document.issued_at,
             files: document.files,
             digest,
-            principals: document.principals.into_iter().map(|principal| (principal.id.clone(), principal)).collect(),
+            principals: document.principals.into_iter().map(|principal| (principal.id.clone(), Arc::new(principal))).collect(),
             tenants: document.tenants.into_iter().map(|tenant| (tenant.code, tenant)).collect(),
             brokers,
             authors,
@@ -114,7 +117,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`UnknownAuthor`] says why not.
-    pub fn author(&self, kid: &Kid, at: Timestamp) -> Result<(&Principal, &VerificationKey), UnknownAuthor> {
+    pub fn author(&self, kid: &Kid, at: Timestamp) -> Result<(&Arc<Principal>, &VerificationKey), UnknownAuthor> {
         let principal = self.authors.get(kid).and_then(|id| self.principals.get(id)).ok_or(UnknownAuthor::Unknown)?;
         let dated = principal.signing.iter().find(|dated| dated.key.kid() == kid).ok_or(UnknownAuthor::Unknown)?;
         Ok((principal, dated.at(at)?))
@@ -123,12 +126,12 @@ impl Directory {
     /// The principal of this name.
     #[must_use]
     pub fn principal(&self, id: &PrincipalId) -> Option<&Principal> {
-        self.principals.get(id)
+        self.principals.get(id).map(Arc::as_ref)
     }
 
     /// Every principal, in the order of their names.
     pub fn principals(&self) -> impl Iterator<Item = &Principal> {
-        self.principals.values()
+        self.principals.values().map(Arc::as_ref)
     }
 
     /// The tenant of this code.

@@ -60,10 +60,10 @@ impl Principal {
         }
     }
 
-    /// Whether this carrier may bring its messages.
+    /// Whether its messages may come from this broker, published by this user; no user where federation cleared it.
     #[must_use]
-    pub fn is_carried_by(&self, carrier: &Carrier) -> bool {
-        self.carriers.contains(carrier)
+    pub fn is_carried_by(&self, broker: &str, user: Option<&str>) -> bool {
+        self.carriers.iter().any(|carrier| carrier.broker.as_str() == broker && carrier.user.as_ref().map(AmqpUser::as_str) == user)
     }
 }
 
@@ -73,13 +73,18 @@ impl Principal {
 pub struct Carrier {
     /// The broker that the message was taken from.
     pub broker: BrokerName,
-    /// The user that the broker has validated.
-    pub user: AmqpUser,
+    /// The user that the broker has validated; absent for an upstream broker whose federation clears it, so that the
+    /// broker itself is the carrier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<AmqpUser>,
 }
 
 impl fmt::Display for Carrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.user, self.broker)
+        match &self.user {
+            Some(user) => write!(f, "{user}@{}", self.broker),
+            None => write!(f, "anyone@{}", self.broker),
+        }
     }
 }
 

@@ -27,7 +27,7 @@ fn principal(id: &str, role: Role) -> Principal {
         role,
         signing: vec![dated(SigningKey::generate(format!("{id}-sig").parse().unwrap()).unwrap().public())],
         encryption: vec![dated(DecryptionKey::generate(format!("{id}-enc").parse().unwrap()).unwrap().public())],
-        carriers: vec![Carrier { broker: "national".parse().unwrap(), user: id.parse().unwrap() }],
+        carriers: vec![Carrier { broker: "national".parse().unwrap(), user: id.parse().ok() }],
         tenants: if role.may_act_for_all() { Tenants::All } else { Tenants::Listed(["142051".parse().unwrap()].into()) },
         may: MessageType::ALL.into_iter().filter(|kind| role.may_author(*kind)).collect(),
         replies: (!relay).then(|| ReplyQueue { broker: "national".parse().unwrap(), queue: format!("{id}.in").parse().unwrap() }),
@@ -97,8 +97,9 @@ fn a_signed_directory_answers() {
     assert_eq!((&author.id, key.kid().as_str()), (&fujisawa, "fujisawa-sig"));
     assert!(author.may_author(MessageType::RecordPut) && !author.may_author(MessageType::SelfInfoRequest));
     assert!(author.acts_for(&code) && !author.acts_for(&"141003".parse().unwrap()));
-    let carrier = |user: &str| Carrier { broker: "national".parse().unwrap(), user: user.parse().unwrap() };
-    assert!(author.is_carried_by(&carrier("fujisawa")) && !author.is_carried_by(&carrier("disclosure")));
+    let carried = |broker, user| author.is_carried_by(broker, user);
+    assert!(carried("national", Some("fujisawa")) && !carried("national", Some("disclosure")));
+    assert!(!carried("regional", Some("fujisawa")) && !carried("national", None));
     assert_eq!(directory.relay().id.as_str(), "relay");
     assert_eq!(directory.principals().count(), 4);
     assert_eq!(directory.brokers().map(BrokerName::as_str).collect::<Vec<_>>(), ["national"]);

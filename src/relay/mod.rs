@@ -15,7 +15,7 @@ use crate::{
     calendar::Timestamp,
     command::{Command, Context, Denial, Outcome},
     directory::Directory,
-    envelope::{self, DecryptionKey, Padding, Limits, SigningKey, SuitePolicy},
+    envelope::{self, DecryptionKey, Limits, Padding, SigningKey, SuitePolicy},
     identifier::{Kid, MessageId, MessageType, PrincipalId, TenantCode},
     ledger::{Promise, Salt},
     record::PersonId,

@@ -30,7 +30,7 @@ type Waiters = VecDeque<oneshot::Sender<Held>>;
 
 /// Who holds what, and who waits for it. One per relay.
 #[derive(Debug, Default, Clone)]
-pub struct Turns {
+pub(super) struct Turns {
     held: Arc<Mutex<HashMap<Key, Waiters>>>,
 }
 
@@ -43,7 +43,7 @@ struct Held {
 
 /// The right to read and change what a message is about. Ends when dropped.
 #[derive(Debug)]
-pub struct Turn {
+pub(super) struct Turn {
     // Dropped in reverse is not needed: no order of release can block anyone.
     _held: Vec<Held>,
 }
@@ -59,7 +59,7 @@ impl Turns {
     ///
     /// # Cancel safety
     /// A dropped wait gives back what it held and its places in the queues.
-    pub async fn take<V: Vault>(
+    pub(super) async fn take<V: Vault>(
         &self,
         scope: &TenantScope<V>,
         message: &MessageKey,

@@ -1,0 +1,192 @@
+//! Suspects: messages that were alone in flight when the process died.
+//!
+//! Always: after an unclean stop, messages that the broker delivers again run one at a time, and only one that was alone is
+//! counted, on disk, by the SHA-256 of its body; so innocents in flight lose nothing. After three deaths a message is
+//! quarantined (`relay::blame`). Absent: panics that are caught; they blame their own message without this.
+
+use ring::digest::{SHA256, digest};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// The memory of suspects in one data folder.
+#[derive(Debug)]
+pub struct Suspects {
+    folder: PathBuf,
+    counts: Mutex<BTreeMap<String, u32>>,
+    caution: Caution,
+    gate: RwLock<()>,
+}
+
+/// Whether redelivered messages run alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caution {
+    /// The last stop was clean.
+    None,
+    /// The last stop was not.
+    AfterUncleanStop,
+}
+
+/// Leave to carry one message; held until it is settled.
+#[derive(Debug)]
+pub struct Leave<'a> {
+    suspects: &'a Suspects,
+    suspicion: u32,
+    alone: Option<(String, RwLockWriteGuard<'a, ()>)>,
+    _beside: Option<RwLockReadGuard<'a, ()>>,
+}
+
+impl Suspects {
+    /// Reads what is remembered, and counts a message that was alone when the last process died.
+    ///
+    /// # Errors
+    /// The folder cannot be read or written.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        let mut counts = match fs::read_to_string(folder.join("suspects")) {
+            Ok(text) => text.lines().filter_map(|line| line.split_once(' ')).filter_map(|(n, key)| Some((key.to_owned(), n.parse().ok()?))).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(error),
+        };
+        let caution = if folder.join("running").exists() { Caution::AfterUncleanStop } else { Caution::None };
+        let alone = folder.join("alone");
+        if let Ok(key) = fs::read_to_string(&alone) {
+            // A file cut short by the death itself names nobody.
+            if key.len() == 64 {
+                *counts.entry(key).or_default() += 1;
+            }
+        }
+        let suspects = Self { folder: folder.to_owned(), counts: Mutex::new(counts), caution, gate: RwLock::new(()) };
+        suspects.write()?;
+        remove(&alone)?;
+        durable(&suspects.folder.join("running"), b"")?;
+        Ok(suspects)
+    }
+
+    /// Whether redelivered messages run alone.
+    #[must_use]
+    pub const fn caution(&self) -> Caution {
+        self.caution
+    }
+
+    /// Waits for leave to carry a message: at once after a clean stop; otherwise a redelivered one runs alone.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub async fn leave(&self, redelivered: bool, body: &[u8]) -> io::Result<Leave<'_>> {
+        let mut leave = Leave { suspects: self, suspicion: 0, alone: None, _beside: None };
+        match (self.caution, redelivered) {
+            (Caution::None, _) => {}
+            (Caution::AfterUncleanStop, false) => leave._beside = Some(self.gate.read().await),
+            (Caution::AfterUncleanStop, true) => {
+                let gate = self.gate.write().await;
+                let key = name(body);
+                leave.suspicion = self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied().unwrap_or(0);
+                durable(&self.folder.join("alone"), key.as_bytes())?;
+                leave.alone = Some((key, gate));
+            }
+        }
+        Ok(leave)
+    }
+
+    /// The process stops as it should: nobody is suspected because of it.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn close(&self) -> io::Result<()> {
+        remove(&self.folder.join("running"))
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = counts.iter().fold(String::new(), |mut text, (key, count)| {
+            let _ = writeln!(text, "{count} {key}");
+            text
+        });
+        let new = self.folder.join("suspects.new");
+        durable(&new, text.as_bytes())?;
+        fs::rename(new, self.folder.join("suspects"))?;
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+impl Leave<'_> {
+    /// How often the process died while this message was alone.
+    #[must_use]
+    pub const fn suspicion(&self) -> u32 {
+        self.suspicion
+    }
+}
+
+impl Drop for Leave<'_> {
+    /// The process lives: the message is no longer alone, and no longer suspected.
+    fn drop(&mut self) {
+        if let Some((key, _gate)) = &self.alone {
+            // Failing here only means that a later death may count once too often.
+            let _ = remove(&self.suspects.folder.join("alone"));
+            let known = self.suspects.counts.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+            if known.is_some() {
+                let _ = self.suspects.write();
+            }
+        }
+    }
+}
+
+fn name(body: &[u8]) -> String {
+    digest(&SHA256, body).as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_message_that_was_alone_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        // A death with messages side by side: nobody was alone.
+        std::mem::forget(Suspects::open(folder.path()).unwrap());
+        let suspects = Suspects::open(folder.path()).unwrap();
+        assert_eq!(suspects.caution(), Caution::AfterUncleanStop);
+        assert_eq!(suspects.leave(true, b"innocent").await.unwrap().suspicion(), 0);
+        // Three deaths with one alone.
+        for deaths in 0..3 {
+            let suspects = Suspects::open(folder.path()).unwrap();
+            let leave = suspects.leave(true, b"poison").await.unwrap();
+            assert_eq!(leave.suspicion(), deaths);
+            std::mem::forget(leave);
+        }
+        let suspects = Suspects::open(folder.path()).unwrap();
+        assert_eq!(suspects.leave(true, b"innocent").await.unwrap().suspicion(), 0);
+        assert_eq!(suspects.leave(true, b"poison").await.unwrap().suspicion(), 3);
+        // It passed: it is not suspected any more.
+        assert_eq!(suspects.leave(true, b"poison").await.unwrap().suspicion(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_clean_stop_needs_no_caution() {
+        let folder = tempfile::tempdir().unwrap();
+        Suspects::open(folder.path()).unwrap().close().unwrap();
+        assert_eq!(Suspects::open(folder.path()).unwrap().caution(), Caution::None);
+    }
+}
