@@ -209,7 +209,7 @@ mod tests {
             ("\"ECDH-ES\"", "\"dir\"", AlgorithmNotAllowed),
             ("\"ECDH-ES\"", "\"PBES2-HS256+A128KW\"", AlgorithmNotAllowed),
             ("\"ECDH-ES\"", "\"ecdh-es\"", AlgorithmNotAllowed),
-            ("\"ECDH-ES\"", "null", AlgorithmNotAllowed),
+            ("\"ECDH-ES\"", "null", HeaderNotAllowed),
             ("A256GCM", "A128GCM", AlgorithmNotAllowed),
             ("A256GCM", "A256CBC-HS512", AlgorithmNotAllowed),
             (r#""enc":"A256GCM","#, "", AlgorithmNotAllowed),

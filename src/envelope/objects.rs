@@ -1,14 +1,15 @@
 //! Objects are objects, and name each member once: what serde leaves open, closed for every type.
 //!
-//! Always: a struct is never read from an array, as serde's derived code would; the keys of a map, or of JSON that is read as
-//! any value, do not repeat (a struct's own code sees to its members). Borrowed text stays borrowed. Each piece hands the
+//! Always: a struct is never read from an array, as serde's derived code would, and a plain variant never from an object; a
+//! member that may be absent is left out and never null; the keys of a map, or of JSON that is read as any value, do not
+//! repeat (a struct's own code sees to its members). Borrowed text stays borrowed. Each piece hands the
 //! pieces inside it on in the same wrapping. Absent: maps whose keys are not strings.
 
 use serde::{
     Deserialize, Deserializer,
     de::{
         DeserializeSeed, EnumAccess, Error, Expected, MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
-        value::{BorrowedStrDeserializer, StringDeserializer},
+        value::{BorrowedStrDeserializer, MapAccessDeserializer, StrDeserializer, StringDeserializer},
     },
 };
 use std::{borrow::Cow, collections::BTreeSet, fmt};
@@ -63,7 +64,6 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
         deserialize_string() as Other;
         deserialize_bytes() as Other;
         deserialize_byte_buf() as Other;
-        deserialize_option() as Other;
         deserialize_unit() as Other;
         deserialize_unit_struct(name: &'static str) as Other;
         deserialize_newtype_struct(name: &'static str) as Other;
@@ -72,13 +72,40 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
         deserialize_tuple_struct(name: &'static str, length: usize) as Other;
         deserialize_map() as Map;
         deserialize_struct(name: &'static str, fields: &'static [&'static str]) as Object;
-        deserialize_enum(name: &'static str, variants: &'static [&'static str]) as Other;
         deserialize_identifier() as Other;
         deserialize_ignored_any() as Other;
     }
 
+    /// Null is not another way to leave a member out.
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, Self::Error> {
+        self.0.deserialize_any(EnumVisitor(visitor))
+    }
+
     fn is_human_readable(&self) -> bool {
         self.0.is_human_readable()
+    }
+}
+
+/// Reads a variant without content from its name, and one with content from an object.
+struct EnumVisitor<V>(V);
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for EnumVisitor<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<V::Value, E> {
+        self.0.visit_enum(StrDeserializer::new(name))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
+        self.0.visit_enum(Strict(MapAccessDeserializer::new(Strict(access))))
     }
 }
 
@@ -199,8 +226,9 @@ impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Strict<A> {
 impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Strict<A> {
     type Error = A::Error;
 
+    /// Only met in an object, where a variant without content does not belong.
     fn unit_variant(self) -> Result<(), A::Error> {
-        self.0.unit_variant()
+        Err(A::Error::invalid_type(Unexpected::Map, &"the name of a variant"))
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
@@ -301,6 +329,22 @@ mod tests {
     }
 
     #[test]
+    fn a_plain_variant_is_its_name_and_an_absent_member_is_left_out() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Holder {
+            figure: Option<Figure>,
+        }
+        assert_eq!(from_str(r#"{"figure":"nothing"}"#), Ok(Holder { figure: Some(Figure::Nothing) }));
+        assert_eq!(from_str("{}"), Ok(Holder { figure: None }));
+        let invalid = Some(JsonFault::InvalidValue);
+        for text in [r#""dot""#, r#"{"nothing":null}"#, r#""Nothing""#, r#"{"dot":null}"#, "{}", r#"["nothing"]"#, "null", "1"] {
+            assert_eq!(fault::<Figure>(text), invalid, "{text}");
+            assert_eq!(fault::<Holder>(&format!(r#"{{"figure":{text}}}"#)), invalid, "{text}");
+        }
+        assert_eq!(fault::<Figure>(r#"{"dot":{"x":1,"y":2},"pair":[1,2]}"#), Some(JsonFault::Malformed));
+    }
+
+    #[test]
     fn all_else_is_read_as_before() {
         let point = || Point { x: 1, y: 2 };
         assert_eq!(from_str(r#"{"line":{"from":{"x":1,"y":2},"to":{"y":2,"x":1}}}"#), Ok(Figure::Line { from: point(), to: point() }));
@@ -309,8 +353,8 @@ mod tests {
             Ok([Figure::Dot(point()), Figure::Pair(1, 2), Figure::Nothing])
         );
         assert_eq!(
-            from_str::<(Option<i64>, Option<f64>, bool, char, String)>(r#"[null,-1.5,true,"字","\n"]"#),
-            Ok((None, Some(-1.5), true, '字', "\n".to_owned()))
+            from_str::<(Option<f64>, bool, char, (), String)>(r#"[-1.5,true,"字",null,"\n"]"#),
+            Ok((Some(-1.5), true, '字', (), "\n".to_owned()))
         );
         assert!(matches!(from_str(r#"{"at":{"x":1,"y":2},"kind":"dot"}"#), Ok(Tagged::Dot { at: Point { x: 1, y: 2 } })));
         let borrowing: Borrowing<'_> = from_str(r#"{"text":"a","raw": {"b" :1,"b":2} }"#).unwrap();
