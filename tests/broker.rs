@@ -5,13 +5,21 @@ mod support;
 use futures_util::{StreamExt as _, stream};
 use nakatsugi::{
     broker::{
-        BrokerError, BrokerEvent, Drained, Limits, Partition, Publication, Published, Topology, Unpublished, Unroutable,
+        BrokerError, BrokerEvent, BrokerSettings, Drained, Limits, Partition, Publication, Published, Publisher, PublisherSettings,
+        Topology, Unpublished, Unroutable,
         names::{DEAD, IN, OUT},
     },
     cli::demo::{node::MemoryAlarm, pki::Authority},
 };
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use support::{Broker, FUJISAWA, YOKOHAMA, event, message, next, silent, topology, watched};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead as _, BufReader},
+    net::TcpStream,
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+use support::{Broker, FUJISAWA, YOKOHAMA, depth, event, message, next, silent, topology, until, watched};
 
 fn record(id: u32) -> Publication {
     message(IN, &format!("{FUJISAWA}.record.put"), id)
@@ -26,7 +34,15 @@ async fn each_of_many_publications_gets_its_own_result() {
     let broker = Broker::shared();
     broker.apply("results", &topology()).await;
     broker.control(&["set_policy", "-p", "results", "--apply-to", "queues", "small", r"^nakatsugi\.out\.full$", r#"{"max-length":3}"#]);
-    let publisher = Arc::new(broker.publisher("results", "relay"));
+    // One lane, so that all kinds of results meet in one round.
+    let settings = PublisherSettings {
+        broker: broker.settings("results", "relay"),
+        user: "relay".into(),
+        lanes: 1,
+        round: 100,
+        confirmed_within: support::PATIENCE,
+    };
+    let publisher = Arc::new(Publisher::start(settings, silent()));
     let mut filler = 10_000;
     loop {
         filler += 1;
@@ -133,14 +149,14 @@ async fn a_carrier_writes_its_own_tenants_and_types_only() {
 async fn a_foreign_user_id_is_refused_and_a_dead_letter_built_anew_is_not() {
     let broker = Broker::shared();
     broker.apply("foreign", &topology()).await;
-    let settings = nakatsugi::broker::PublisherSettings {
+    let settings = PublisherSettings {
         broker: broker.settings("foreign", "relay"),
         user: "fujisawa".into(),
         lanes: 1,
         round: 8,
         confirmed_within: support::PATIENCE,
     };
-    let foreign = nakatsugi::broker::Publisher::start(settings, silent());
+    let foreign = Publisher::start(settings, silent());
     let outcome = foreign.publish(message(OUT, "disclosure.self-info.reply", 1)).await;
     assert!(matches!(&outcome, Err(Unpublished::Refused(reason)) if reason.contains("user_id")), "{outcome:?}");
     let relay = broker.publisher("foreign", "relay");
@@ -310,12 +326,14 @@ async fn only_certificates_of_the_one_authority_connect_and_only_as_known_users(
     let mut refused = settings.clone();
     (refused.certificate, refused.key) = (foreign.certificate, foreign.key);
     assert!(topology.check(&refused).await.is_err());
-    let untrusting = nakatsugi::broker::BrokerSettings { ca: other.ca(), ..settings.clone() };
+    let untrusting = BrokerSettings { ca: other.ca(), ..settings.clone() };
     let error = topology.check(&untrusting).await.unwrap_err();
     assert!(error.to_string().contains("invalid peer certificate"), "{error}");
-    let server = broker.authority.issue_server().unwrap();
-    let list = broker.authority.revoke(&[&server]).unwrap();
-    topology.check(&nakatsugi::broker::BrokerSettings { revocations: Some(list), ..settings }).await.unwrap();
+    let list = Some(broker.authority.revoke(&[&broker.users["stranger"]]).unwrap());
+    topology.check(&BrokerSettings { revocations: list, ..settings.clone() }).await.unwrap();
+    let list = Some(broker.authority.revoke(&[&broker.server]).unwrap());
+    let error = topology.check(&BrokerSettings { revocations: list, ..settings }).await.unwrap_err();
+    assert!(error.to_string().contains("Revoked"), "{error}");
     let stranger = broker.settings("tls", "stranger");
     assert!(matches!(topology.check(&stranger).await, Err(BrokerError::Amqp(_))));
 }
@@ -390,18 +408,27 @@ async fn an_unroutable_message_may_be_dropped_when_asked_for() {
     assert!(ok(&publisher.publish(head).await));
 }
 
-fn depth(broker: &Broker, vhost: &str, queue: &str) -> u32 {
-    let listed = broker.control(&["list_queues", "-p", vhost, "--no-table-headers", "name", "messages"]);
-    let line = listed.lines().find(|line| line.split_whitespace().next() == Some(queue)).unwrap_or_else(|| panic!("{queue}: {listed}"));
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+#[test]
+fn a_node_ends_with_its_process_even_when_that_is_killed() {
+    let mut holder = Command::new(std::env::current_exe().unwrap());
+    holder.args(["--ignored", "--exact", "holds_a_node_until_it_is_killed", "--nocapture"]);
+    let mut holder = holder.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    let port = lines.map(Result::unwrap).find_map(|line| line.split("the node listens on ").nth(1)?.parse::<u16>().ok()).unwrap();
+    let open = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+    assert!(open());
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    assert!((0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        !open()
+    }));
 }
 
-async fn until(mut holds: impl FnMut() -> bool) {
-    for _ in 0..60 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    panic!("it did not come true in time");
+#[test]
+#[ignore = "started by a_node_ends_with_its_process_even_when_that_is_killed"]
+fn holds_a_node_until_it_is_killed() {
+    let broker = Broker::start(&["held"]);
+    println!("\nthe node listens on {}", broker.node.lock().unwrap().port());
+    std::thread::sleep(support::PATIENCE);
 }

@@ -1,16 +1,18 @@
 //! One connection to one broker.
 //!
 //! Always: TLS 1.3 with ring; only the given authority is trusted, never the system's; our certificate is our user name
-//! (SASL EXTERNAL). Files are read at every connection, so certificates rotate without a restart. Absent: retrying,
-//! passwords, plain text.
+//! (SASL EXTERNAL). Files are read at every connection, so certificates rotate without a restart. Absent:
+//! retrying (whoever needs a connection does, after `pauses`), passwords, plain text.
 
 use super::{BrokerError, Purpose};
 use async_rs::TokioRuntime;
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use lapin::{
     AsyncTcpStream, Connection, ConnectionProperties,
     tcp::RustlsConnector,
     uri::{AMQPScheme, AMQPUri, SASLMechanism},
 };
+use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::{
     ClientConfig, RootCertStore,
     client::WebPkiServerVerifier,
@@ -24,6 +26,10 @@ use std::{
 };
 use tokio::time::timeout;
 
+/// How long the broker may take to answer.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// How long a good end may take; what was out comes back either way.
+pub(super) const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 const HEARTBEAT_SECONDS: u16 = 10;
 const TRANSPORT_WITHIN: Duration = Duration::from_secs(10);
 const CONNECTED_WITHIN: Duration = Duration::from_secs(15);
@@ -64,7 +70,7 @@ impl BrokerSettings {
             // lapin runs this on its own thread and outlives our time-out: without one of its own it would hang there.
             let encrypted = timeout(TRANSPORT_WITHIN, async {
                 let stream = AsyncTcpStream::connect(&runtime, address).await?;
-                stream.into_rustls(&tls, &host).await.map_err(io::Error::from)
+                stream.into_rustls(&tls, &host).await
             });
             Ok(encrypted.await.map_err(io::Error::from)??)
         };
@@ -100,6 +106,20 @@ impl BrokerSettings {
             .with_webpki_verifier(verifier.build()?)
             .with_client_auth_cert(chain, key)?)
     }
+}
+
+/// The pauses between attempts: from 0.2 s to 15 s, doubling, with jitter, without end.
+pub(super) fn pauses() -> backon::ExponentialBackoff {
+    let mut seed = [0; 8];
+    // The worst that can happen without randomness is that two relays knock at the same time.
+    let _ = SystemRandom::new().fill(&mut seed);
+    ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(Duration::from_secs(15))
+        .without_max_times()
+        .with_jitter()
+        .with_jitter_seed(u64::from_ne_bytes(seed))
+        .build()
 }
 
 /// Waits for the broker, but not for ever.
@@ -143,5 +163,13 @@ mod tests {
     fn a_missing_file_is_named() {
         let error = settings("amqps://broker/relay").tls().unwrap_err();
         assert_eq!(error.to_string(), "/nonexistent holds no usable certificate");
+    }
+
+    #[test]
+    fn pauses_grow_to_a_quarter_of_a_minute_and_never_end() {
+        let pauses: Vec<_> = pauses().take(100).collect();
+        assert_eq!(pauses.len(), 100);
+        assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(30)));
+        assert!(pauses.last() > pauses.first());
     }
 }

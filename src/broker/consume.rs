@@ -5,28 +5,23 @@
 //! then comes again, marked redelivered. Absent: judging a message; a route tells what the broker said of it.
 
 use super::{
-    BrokerError, BrokerEvent, BrokerSettings, Observer, Purpose, Ticket,
-    connect::within,
+    BrokerError, BrokerEvent, BrokerSettings, Delivery, Observer, Purpose, Route, Ticket,
+    connect::{ANSWER_WITHIN, CLOSED_WITHIN, pauses, within},
     settle::{Step, settle},
     topology::{short, soft},
 };
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures_util::StreamExt as _;
 use lapin::{
     Channel, Connection, Event,
     options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
-    types::{AMQPValue, FieldTable, ShortString},
+    types::{FieldTable, ShortString},
 };
-use ring::rand::{SecureRandom as _, SystemRandom};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
     time::{Instant, sleep, timeout_at},
 };
-
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 
 /// A queue to consume from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,44 +39,6 @@ pub struct IntakeSettings {
     pub broker: BrokerSettings,
     /// Its queues.
     pub queues: Vec<Source>,
-}
-
-/// What the broker says of a delivery. Nothing in it is proven, but for `user_id` where this broker checks it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
-    /// Our name for the broker that delivered it.
-    pub broker: Arc<str>,
-    /// The queue it stood in.
-    pub queue: Arc<str>,
-    /// The exchange it was published to.
-    pub exchange: String,
-    /// Its routing key.
-    pub routing_key: String,
-    /// The AMQP user that published it: the broker refuses a foreign one, but not none.
-    pub user_id: Option<String>,
-    /// The property `type`.
-    pub kind: Option<String>,
-    /// The property `message_id`.
-    pub message_id: Option<String>,
-    /// The property `correlation_id`.
-    pub correlation_id: Option<String>,
-    /// The property `content_type`.
-    pub content_type: Option<String>,
-    /// Whether it was delivered before and not settled.
-    pub redelivered: bool,
-    /// How often it came back from waiting, by the header `x-death`. SECURITY: a carrier can forge a higher number.
-    pub tries: u32,
-}
-
-/// A message and the right to settle it.
-#[derive(Debug)]
-pub struct Delivery {
-    /// The body.
-    pub body: Vec<u8>,
-    /// What the broker says of it.
-    pub route: Route,
-    /// The right to settle it.
-    pub ticket: Ticket,
 }
 
 /// How consuming ended.
@@ -133,8 +90,13 @@ impl Intake {
     /// # Cancel safety
     /// Dropped early, it ends at once.
     pub async fn stop(mut self, patience: Duration) -> Drained {
-        self.wanted.send_replace(Wanted::Stopping(Instant::now() + patience));
-        (&mut self.task).await.unwrap_or(Drained::TimedOut)
+        let deadline = Instant::now() + patience;
+        self.wanted.send_replace(Wanted::Stopping(deadline));
+        // A little longer, for a good end of channels and connection; what hangs then is cut off.
+        match timeout_at(deadline + 2 * CLOSED_WITHIN, &mut self.task).await {
+            Ok(ended) => ended.unwrap_or(Drained::TimedOut),
+            Err(_) => Drained::TimedOut,
+        }
     }
 }
 
@@ -142,20 +104,6 @@ impl Drop for Intake {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// The pauses between attempts: from 0.2 s to 15 s, doubling, with jitter, without end.
-pub(super) fn pauses() -> backon::ExponentialBackoff {
-    let mut seed = [0; 8];
-    // The worst that can happen without randomness is that two relays knock at the same time.
-    let _ = SystemRandom::new().fill(&mut seed);
-    ExponentialBuilder::new()
-        .with_min_delay(Duration::from_millis(200))
-        .with_max_delay(Duration::from_secs(15))
-        .without_max_times()
-        .with_jitter()
-        .with_jitter_seed(u64::from_ne_bytes(seed))
-        .build()
 }
 
 /// How a queue or connection came to its end.
@@ -355,76 +303,8 @@ impl Serving {
         let ticket = Ticket::new(tag, steps.clone());
         // Counted before anyone can settle it; fails only when the channel has ended, then nothing can be settled.
         let _ = steps.send(Step::Delivered(tag));
-        let route = self.route(&delivery);
+        let route = Route::of(&delivery, &self.broker, &self.source.queue);
         // When nobody takes deliveries any more the ticket is dropped here and the broker delivers again.
         let _ = self.deliveries.send(Delivery { body: delivery.data, route, ticket }).await;
-    }
-
-    fn route(&self, delivery: &lapin::message::Delivery) -> Route {
-        let properties = &delivery.properties;
-        let text = |property: &Option<ShortString>| property.as_ref().map(|text| text.as_str().to_owned());
-        Route {
-            broker: Arc::clone(&self.broker),
-            queue: Arc::clone(&self.source.queue),
-            exchange: delivery.exchange.as_str().to_owned(),
-            routing_key: delivery.routing_key.as_str().to_owned(),
-            user_id: text(properties.user_id()),
-            kind: text(properties.kind()),
-            message_id: text(properties.message_id()),
-            correlation_id: text(properties.correlation_id()),
-            content_type: text(properties.content_type()),
-            redelivered: delivery.redelivered,
-            tries: properties.headers().as_ref().map_or(0, tries),
-        }
-    }
-}
-
-/// How often a message came back from waiting: `x-death` counts each (queue, reason), and only waiting expires.
-fn tries(headers: &FieldTable) -> u32 {
-    let Some(AMQPValue::FieldArray(deaths)) = headers.inner().get("x-death") else { return 0 };
-    let count = |death: &AMQPValue| match death {
-        AMQPValue::FieldTable(death) => match (death.inner().get("reason"), death.inner().get("count")) {
-            (Some(AMQPValue::LongString(reason)), Some(AMQPValue::LongLongInt(count))) if reason.as_bytes() == b"expired" => {
-                u32::try_from(*count).unwrap_or(u32::MAX)
-            }
-            _ => 0,
-        },
-        _ => 0,
-    };
-    deaths.as_slice().iter().map(count).fold(0, u32::saturating_add)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn death(reason: &str, count: i64) -> AMQPValue {
-        let mut table = FieldTable::default();
-        table.insert("reason".into(), AMQPValue::LongString(reason.into()));
-        table.insert("count".into(), AMQPValue::LongLongInt(count));
-        AMQPValue::FieldTable(table)
-    }
-
-    #[test]
-    fn tries_count_returns_from_waiting_and_survive_nonsense() {
-        let mut headers = FieldTable::default();
-        assert_eq!(tries(&headers), 0);
-        headers.insert("x-death".into(), AMQPValue::FieldArray(vec![death("expired", 3), death("rejected", 4)].into()));
-        assert_eq!(tries(&headers), 3);
-        headers.insert(
-            "x-death".into(),
-            AMQPValue::FieldArray(vec![death("expired", -1), death("expired", i64::MAX), AMQPValue::Void].into()),
-        );
-        assert_eq!(tries(&headers), u32::MAX);
-        headers.insert("x-death".into(), AMQPValue::LongString("3".into()));
-        assert_eq!(tries(&headers), 0);
-    }
-
-    #[test]
-    fn pauses_grow_to_a_quarter_of_a_minute_and_never_end() {
-        let pauses: Vec<_> = pauses().take(100).collect();
-        assert_eq!(pauses.len(), 100);
-        assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(30)));
-        assert!(pauses.last() > pauses.first());
     }
 }

@@ -52,8 +52,10 @@ impl Definitions {
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut permissions = vec![
-            self.permission(&self.operator, r"^nakatsugi\.", r"^nakatsugi\.", r"^nakatsugi\."),
-            self.permission(&self.relay, NOTHING, &exactly(&[OUT, DEAD]), &relay_reads()),
+            // Binding takes the right to write to a queue and read from an exchange; dead-lettering the right to read from
+            // the queue and write to the exchange. The queues of readers need neither, so they are not readable.
+            self.permission(&self.operator, r"^nakatsugi\.", r"^nakatsugi\.", &anchored(&[ours(), escape(DEAD), escape(IN), escape(OUT)])),
+            self.permission(&self.relay, NOTHING, &exactly(&[OUT, DEAD]), &anchored(&[ours(), escape(DEAD)])),
         ];
         let mut topics = vec![
             self.topic(&self.operator, IN, NOTHING),
@@ -112,9 +114,10 @@ fn user(name: &String) -> Value {
     json!({ "name": name, "password_hash": "", "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": [], "limits": {} })
 }
 
-fn relay_reads() -> String {
+/// The queues from which the relay takes in, and their wait exchanges and queues.
+fn ours() -> String {
     let classes: Vec<_> = MessageClass::ALL.iter().map(|class| escape(class.as_str())).collect();
-    anchored(&[format!(r"nakatsugi\.(?:wait\.)?(?:{})\.[0-9]+", classes.join("|")), escape(DEAD)])
+    format!(r"nakatsugi\.(?:wait\.)?(?:{})\.[0-9]+", classes.join("|"))
 }
 
 fn exactly(names: &[&str]) -> String {

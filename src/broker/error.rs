@@ -60,3 +60,20 @@ pub enum BrokerError {
         reason: String,
     },
 }
+
+impl BrokerError {
+    /// Whether it may go away by itself: the broker is down or slow. What is missing, different or unusable stays so.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Amqp(_) | Self::Unreachable(_) | Self::Cancelled => true,
+            Self::Address
+            | Self::Credentials { .. }
+            | Self::Tls(_)
+            | Self::Verifier(_)
+            | Self::Name
+            | Self::Missing(_)
+            | Self::Different { .. } => false,
+        }
+    }
+}

@@ -10,6 +10,7 @@
 mod connect;
 mod consume;
 pub mod definitions;
+mod delivery;
 mod error;
 mod event;
 pub mod names;
@@ -18,8 +19,9 @@ mod settle;
 pub mod topology;
 
 pub use connect::BrokerSettings;
-pub use consume::{Delivery, Drained, Intake, IntakeSettings, Route, Source};
+pub use consume::{Drained, Intake, IntakeSettings, Source};
 pub use definitions::{Carrier, Definitions, Tenants};
+pub use delivery::{Delivery, Route};
 pub use error::BrokerError;
 pub use event::{BrokerEvent, Observer, Purpose};
 pub use publish::{Publication, Published, Publisher, PublisherSettings, Unpublished, Unroutable};

@@ -206,6 +206,8 @@ impl Topology {
             ("x-max-length", Argument::Number(self.limits.messages.into())),
             ("x-max-length-bytes", Argument::Number(i64::try_from(self.limits.bytes).unwrap_or(i64::MAX))),
             ("x-delivery-limit", Argument::Number(UNLIMITED_DELIVERIES)),
+            // Without it the leaders of all queues would lie on the one node that declared them.
+            ("x-queue-leader-locator", text("balanced")),
         ];
         if let Some(exchange) = dead_letters_to {
             // No routing key of its own: the message keeps the one it came with.

@@ -11,6 +11,7 @@ mod exit;
 mod files;
 mod init;
 mod keys;
+pub mod peer;
 mod serve;
 mod shares;
 mod tenant;

@@ -14,8 +14,8 @@ pub enum Denial {
     UnknownCategory(usize),
     /// The category at this place stood before.
     RepeatedCategory(usize),
-    /// More categories than a request may name.
-    TooManyCategories,
+    /// More categories than a request may name, or none.
+    CategoryCount,
     /// More rows than a message may hold, or none.
     RowCount,
     /// Another message with this id was handled.
@@ -35,7 +35,7 @@ impl Denial {
             Self::NotInService => "not-in-service",
             Self::UnknownCategory(_) => "unknown-category",
             Self::RepeatedCategory(_) => "repeated-category",
-            Self::TooManyCategories => "too-many-categories",
+            Self::CategoryCount => "category-count",
             Self::RowCount => "row-count",
             Self::Conflict => "conflict",
             Self::AlreadyAnswered(_) => "already-answered",
@@ -47,7 +47,7 @@ impl Denial {
     fn place(&self) -> Option<String> {
         match self {
             Self::UnknownCategory(index) | Self::RepeatedCategory(index) => Some(format!("/categories/{index}")),
-            Self::TooManyCategories => Some("/categories".to_owned()),
+            Self::CategoryCount => Some("/categories".to_owned()),
             Self::RowCount => Some("/rows".to_owned()),
             Self::NotAllowed | Self::NotInService | Self::Conflict | Self::AlreadyAnswered(_) | Self::Quarantined => None,
         }
@@ -65,7 +65,7 @@ impl Denial {
             | Self::NotInService
             | Self::UnknownCategory(_)
             | Self::RepeatedCategory(_)
-            | Self::TooManyCategories
+            | Self::CategoryCount
             | Self::RowCount
             | Self::Conflict
             | Self::Quarantined => None,

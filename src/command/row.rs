@@ -44,7 +44,10 @@ enum RowResult {
     Superseded,
     Refused {
         code: &'static str,
-        /// Where in the row's own text, in bytes from 1.
+        /// Where in the row's own text: the line, from 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        line: Option<usize>,
+        /// The column in bytes, from 1.
         #[serde(skip_serializing_if = "Option::is_none")]
         column: Option<usize>,
     },
@@ -52,12 +55,13 @@ enum RowResult {
 
 impl From<RowRefusal> for RowResult {
     fn from(refusal: RowRefusal) -> Self {
-        let (code, column) = match refusal {
-            RowRefusal::Form(error) => (error.reason(), Some(error.column)),
+        let (code, place) = match refusal {
+            RowRefusal::Form(error) => (error.reason(), Some((error.line, error.column))),
             RowRefusal::UnknownCategory => ("unknown-category", None),
             RowRefusal::AddresseeInText => ("addressee-in-text", None),
         };
-        Self::Refused { code, column }
+        let (line, column) = place.unzip();
+        Self::Refused { code, line, column }
     }
 }
 

@@ -100,7 +100,7 @@ impl SelfInfoRequest {
             return Some(Denial::NotInService);
         }
         if self.categories.is_empty() || self.categories.len() > CATEGORIES {
-            return Some(Denial::TooManyCategories);
+            return Some(Denial::CategoryCount);
         }
         let mut seen = BTreeSet::new();
         self.categories.iter().enumerate().find_map(|(index, category)| match (context.catalogue.knows(category), seen.insert(category)) {

@@ -1,5 +1,24 @@
-//! The running daemon.
+//! The running daemon: the relay between its brokers and its vaults, from start to an orderly stop.
+//!
+//! ```text
+//! brokers → intake → relay → vaults → outbox → post → brokers
+//!                       timers · signals · reload
+//! ```
+//!
+//! Always: what is not finished at the end is settled by nobody, so the broker delivers it again and the vault recognises
+//! it. Absent: any decision about a message; the relay makes them.
 
+mod error;
+mod intake;
+mod post;
+mod reload;
+mod report;
+mod serve;
+mod suspects;
+mod timers;
 mod world;
 
+pub use error::ServeError;
+pub use serve::{broker_settings, serve, topology};
+pub use suspects::{Caution, Leave, Suspects};
 pub use world::{SystemClock, SystemEntropy};

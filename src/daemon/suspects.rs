@@ -49,7 +49,11 @@ impl Suspects {
     /// The folder cannot be read or written.
     pub fn open(folder: &Path) -> io::Result<Self> {
         let mut counts = match fs::read_to_string(folder.join("suspects")) {
-            Ok(text) => text.lines().filter_map(|line| line.split_once(' ')).filter_map(|(n, key)| Some((key.to_owned(), n.parse().ok()?))).collect(),
+            Ok(text) => text
+                .lines()
+                .filter_map(|line| line.split_once(' '))
+                .filter_map(|(n, key)| Some((key.to_owned(), n.parse().ok()?)))
+                .collect(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error),
         };

@@ -3,10 +3,7 @@
 //! Always: typed, no unknown and no repeated member; the body stays raw JSON until its type is known, and is then read by
 //! [`strict_json`]. Absent: any judgement about time, author or recipient.
 
-use super::{
-    EnvelopeError, base64url,
-    strict_json::{self, JsonError, JsonFault},
-};
+use super::{EnvelopeError, base64url, strict_json};
 use crate::{
     calendar::Timestamp,
     identifier::{MessageId, MessageType, PrincipalId, TenantCode},
@@ -82,10 +79,6 @@ impl fmt::Debug for Claims<'_> {
 }
 
 pub(super) fn read(payload: &str) -> Result<Claims<'_>, EnvelopeError> {
-    // serde would take the members of a struct as an array, too.
-    if !payload.trim_ascii_start().starts_with('{') {
-        return Err(JsonError { fault: JsonFault::Malformed, line: 1, column: 1 }.into());
-    }
     Ok(strict_json::from_str(payload)?)
 }
 
@@ -103,6 +96,7 @@ fn promise<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Promise>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::envelope::strict_json::JsonFault;
 
     fn json() -> String {
         concat!(
@@ -162,8 +156,11 @@ mod tests {
         ] {
             assert_eq!(fault(&json().replace(from, to)), expected, "{to}");
         }
-        for text in ["", "[]", "null", "\u{a0}{}", "\"\"", r#"["disclosure"]"#] {
-            assert_eq!(fault(text), JsonFault::Malformed, "{text}");
+        for text in ["[]", "null", "\"\"", r#"["disclosure"]"#] {
+            assert_eq!(fault(text), JsonFault::InvalidValue, "{text}");
+        }
+        for text in ["", "\u{a0}{}", "{} {}"] {
+            assert_eq!(fault(text), if text.starts_with("{}") { JsonFault::MissingMember } else { JsonFault::Malformed }, "{text}");
         }
     }
 }

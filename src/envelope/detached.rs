@@ -76,6 +76,8 @@ mod tests {
         assert_eq!(verify_detached(b"{}\n", &text, &key.public()), Ok(()));
         assert_eq!(verify_detached(b"{}", &text, &key.public()), Err(EnvelopeError::SignatureInvalid));
         assert_eq!(verify_detached(b"{}\n", &text, &stranger.public()), Err(EnvelopeError::SignatureInvalid));
+        let renamed = SigningKey::from_jwk(&key.to_jwk().replace("root-1", "root-2")).unwrap();
+        assert_eq!(verify_detached(b"{}\n", &text, &renamed.public()), Err(EnvelopeError::SignatureInvalid));
         assert_eq!(verify_detached(b"{}\n", &(text.clone() + "\n"), &key.public()), Err(EnvelopeError::BadAlphabet));
         assert_eq!(verify_detached(b"{}\n", &text.replace("..", ".e30K."), &key.public()), Err(EnvelopeError::MalformedJws));
         assert_eq!(verify_detached(b"{}\n", &text[..text.len() - 1], &key.public()), Err(EnvelopeError::BadEncoding));

@@ -22,7 +22,7 @@
 //! | `signature-invalid` | cryptography | the signature does not hold under the author's key |
 //! | `not-utf8` | payload | the payload is not UTF-8 |
 //! | `too-deep` | payload | objects and arrays nested deeper than the limit |
-//! | `malformed-json` | payload | not JSON, or no object |
+//! | `malformed-json` | payload | not JSON |
 //! | `repeated-member`, `unknown-member`, `missing-member`, `invalid-value` | payload | the claims are not what they must be |
 //! | `promise-misplaced` | payload | the promise is not the last member of a reply, or not the one expected |
 

@@ -8,7 +8,7 @@ use super::{
     EnvelopeError, Limits, Suite, SuitePolicy, base64url,
     jwk::{Curve, KeyType, Octets},
     primitive::Point,
-    suite,
+    strict_json, suite,
 };
 use crate::identifier::Kid;
 use serde::Deserialize;
@@ -92,11 +92,11 @@ fn members<'b, T: Deserialize<'b>>(encoded: &[u8], buffer: &'b mut [u8; LONGEST]
         return Err(EnvelopeError::HeaderTooLarge);
     }
     let json = base64url::decode_into(encoded, buffer)?;
-    // serde would take the members of a struct as an array, too, and escapes spell a name a second way; neither belongs here.
-    if json.iter().any(|byte| matches!(byte, b'[' | b'\\')) {
+    // Escapes spell a name a second way.
+    if json.contains(&b'\\') {
         return Err(EnvelopeError::HeaderNotAllowed);
     }
-    serde_json::from_slice(json).map_err(|_| EnvelopeError::HeaderNotAllowed)
+    strict_json::from_slice(json).map_err(|_| EnvelopeError::HeaderNotAllowed)
 }
 
 fn read_kid(text: &str) -> Result<Kid, EnvelopeError> {
@@ -209,13 +209,14 @@ mod tests {
             ("\"ECDH-ES\"", "\"dir\"", AlgorithmNotAllowed),
             ("\"ECDH-ES\"", "\"PBES2-HS256+A128KW\"", AlgorithmNotAllowed),
             ("\"ECDH-ES\"", "\"ecdh-es\"", AlgorithmNotAllowed),
-            ("\"ECDH-ES\"", "null", AlgorithmNotAllowed),
+            ("\"ECDH-ES\"", "null", HeaderNotAllowed),
             ("A256GCM", "A128GCM", AlgorithmNotAllowed),
             ("A256GCM", "A256CBC-HS512", AlgorithmNotAllowed),
             (r#""enc":"A256GCM","#, "", AlgorithmNotAllowed),
             (r#""kid":"k1","#, "", HeaderNotAllowed),
             (r#""kid":"k1""#, r#""kid":null"#, HeaderNotAllowed),
             (r#""kid":"k1""#, r#""kid":"\u006b1""#, HeaderNotAllowed),
+            (r#""kid":"k1""#, r#""\u006bid":"k1""#, HeaderNotAllowed),
             (r#""kid":"k1""#, r#""kid":["k1"]"#, HeaderNotAllowed),
             ("P-256", "P-384", HeaderNotAllowed),
             ("\"EC\"", "\"OKP\"", HeaderNotAllowed),
@@ -234,6 +235,12 @@ mod tests {
             assert_eq!(jwe(json), Err(HeaderNotAllowed), "{json}");
         }
         assert_eq!(jwe("{}"), Err(AlgorithmNotAllowed));
+    }
+
+    #[test]
+    fn a_suite_that_the_policy_does_not_name_is_refused() {
+        let refused = read_jwe(&encode(&good()), &SuitePolicy::nothing());
+        assert!(matches!(refused, Err(EnvelopeError::SuiteNotAllowed)));
     }
 
     #[test]

@@ -174,8 +174,8 @@ impl EncryptionKey {
 }
 
 fn read<U: DeserializeOwned, A: DeserializeOwned>(text: &str) -> Result<(Kid, StaticKey), KeyError> {
-    // Arrays and escapes have no place in a JWK, and serde would take a struct's members as an array.
-    if let Some(at) = text.find(['[', '\\']) {
+    // An escaped string is put together in a buffer that nobody wipes.
+    if let Some(at) = text.find('\\') {
         return Err(JsonError { fault: JsonFault::InvalidValue, line: 0, column: at + 1 }.into());
     }
     let jwk: PrivateJwk<U, A> = strict_json::from_str(text)?;

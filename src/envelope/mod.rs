@@ -26,11 +26,14 @@ mod header;
 mod jwk;
 mod key;
 mod limits;
+mod objects;
 mod padding;
 mod primitive;
 mod sign;
 pub mod strict_json;
 mod suite;
+#[cfg(test)]
+mod vectors;
 mod verify;
 
 pub use claims::{Claims, Environment};

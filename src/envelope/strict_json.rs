@@ -1,9 +1,11 @@
 //! Typed JSON, strictly: unknown and repeated members are refused, and refusals show nothing of the text.
 //!
 //! Always: an error says what kind of fault it is and where, by line and column; never a name or value from the text, for
-//! those may be secret or hostile. Strictness is the type's own: it derives `Deserialize` with `deny_unknown_fields`, and
-//! uses no maps, whose repeated keys serde would not see.
+//! those may be secret or hostile. No member repeats and no struct is read from an array, whatever the type; that unknown
+//! members are refused is the type's own part: it derives `Deserialize` with `deny_unknown_fields`. What is kept raw
+//! (`RawValue`) is not looked into until it is read here itself.
 
+use super::objects::Strict;
 use serde::Deserialize;
 use std::fmt::{self, Write};
 use thiserror::Error;
@@ -66,7 +68,10 @@ impl JsonError {
 /// # Errors
 /// The first fault met.
 pub fn from_str<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonError> {
-    serde_json::from_str(text).map_err(|error| classify(&error))
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = T::deserialize(Strict(&mut json)).map_err(|error| classify(&error))?;
+    json.end().map_err(|error| classify(&error))?;
+    Ok(value)
 }
 
 /// Reads whole bytes as one value.

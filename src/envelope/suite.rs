@@ -41,6 +41,12 @@ impl SuitePolicy {
     pub fn allows(&self, suite: Suite) -> bool {
         self.0.contains(&suite)
     }
+
+    /// What no configuration can say while there is one suite only.
+    #[cfg(test)]
+    pub(super) const fn nothing() -> Self {
+        Self(Vec::new())
+    }
 }
 
 impl Default for SuitePolicy {

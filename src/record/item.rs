@@ -54,7 +54,7 @@ const VALUE_CHARACTERS: usize = 4_000;
 struct Wire {
     code: ItemCode,
     depth: u8,
-    value: Option<String>,
+    value: TextOrNull,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<NullReason>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,11 +63,19 @@ struct Wire {
     updated_at: Option<Timestamp>,
 }
 
+/// Always there: unlike other members, a value may be null, and must say so.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum TextOrNull {
+    Text(String),
+    Null,
+}
+
 impl From<Item> for Wire {
     fn from(item: Item) -> Self {
         let (value, reason) = match item.value {
-            ItemValue::Text(text) => (Some(text), None),
-            ItemValue::Null(reason) => (None, Some(reason)),
+            ItemValue::Text(text) => (TextOrNull::Text(text), None),
+            ItemValue::Null(reason) => (TextOrNull::Null, Some(reason)),
         };
         Self { code: item.code, depth: item.depth, value, reason, version: item.version, updated_at: item.updated_at }
     }
@@ -78,11 +86,11 @@ impl TryFrom<Wire> for Item {
 
     fn try_from(wire: Wire) -> Result<Self, Self::Error> {
         let value = match (wire.value, wire.reason) {
-            (Some(text), None) if text.chars().count() <= VALUE_CHARACTERS => ItemValue::Text(text),
-            (Some(_), None) => return Err("a value has at most 4000 characters"),
-            (None, Some(reason)) => ItemValue::Null(reason),
-            (Some(_), Some(_)) => return Err("an item with a value has no reason for lacking one"),
-            (None, None) => return Err("an item without a value says why"),
+            (TextOrNull::Text(text), None) if text.chars().count() <= VALUE_CHARACTERS => ItemValue::Text(text),
+            (TextOrNull::Text(_), None) => return Err("a value has at most 4000 characters"),
+            (TextOrNull::Null, Some(reason)) => ItemValue::Null(reason),
+            (TextOrNull::Text(_), Some(_)) => return Err("an item with a value has no reason for lacking one"),
+            (TextOrNull::Null, None) => return Err("an item without a value says why"),
         };
         if wire.depth > 9 {
             return Err("a depth is 0 to 9");
@@ -101,6 +109,7 @@ mod tests {
         assert!(item(r#"{"code":"8200000020","depth":1,"value":"2026-04"}"#).is_ok());
         assert!(item(r#"{"code":"8200000020","depth":1,"value":null,"reason":"not-collected"}"#).is_ok());
         assert!(item(r#"{"code":"8200000020","depth":1,"value":null}"#).is_err());
+        assert!(item(r#"{"code":"8200000020","depth":1,"reason":"not-collected"}"#).is_err());
         assert!(item(r#"{"code":"8200000020","depth":1,"value":"a","reason":"not-collected"}"#).is_err());
         assert!(item(r#"{"code":"8200000020","depth":10,"value":"a"}"#).is_err());
         assert!(item(r#"{"code":"8200000020","depth":1,"value":"a","name":"b"}"#).is_err());

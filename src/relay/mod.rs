@@ -9,6 +9,8 @@ mod catch;
 mod disposition;
 pub mod ports;
 mod reply;
+#[cfg(all(test, feature = "daemon"))]
+mod tests;
 mod turn;
 
 use crate::{
@@ -95,8 +97,8 @@ pub enum End {
     DeadLettered {
         /// Why.
         reason: &'static str,
-        /// SHA-256 of the body, in hexadecimal.
-        digest: String,
+        /// SHA-256 of the body.
+        digest: [u8; 32],
     },
     /// It goes round the wait queue.
     Waiting {
@@ -105,8 +107,8 @@ pub enum End {
     },
     /// Handling it failed inside; it goes round the wait queue and is counted.
     Blamed {
-        /// SHA-256 of the body, in hexadecimal.
-        digest: String,
+        /// SHA-256 of the body.
+        digest: [u8; 32],
     },
 }
 
@@ -163,8 +165,9 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
             // Not even its denial could be made.
             (Disposition::Blame, Care::Quarantined) => self.bury("quarantined", &body, &route).await,
             (Disposition::Blame, Care::Ordinary) => {
-                self.blame.count(sha256(&body));
-                End::Blamed { digest: hex(&sha256(&body)) }
+                let digest = sha256(&body);
+                self.blame.count(digest);
+                End::Blamed { digest }
             }
             (Disposition::Wait(fault), Care::Ordinary | Care::Quarantined) => End::Waiting { fault },
         };
@@ -243,8 +246,8 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
     }
 
     async fn bury(&self, reason: &'static str, body: &[u8], route: &crate::tenant::Route) -> End {
-        let digest = hex(&sha256(body));
-        match self.broker.bury(DeadLetter { reason, digest: digest.clone(), route, body }).await {
+        let digest = sha256(body);
+        match self.broker.bury(DeadLetter { reason, digest: hex(&digest), route, body }).await {
             Ok(()) => End::DeadLettered { reason, digest },
             Err(ports::BrokerFault) => End::Waiting { fault: "broker" },
         }

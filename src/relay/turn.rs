@@ -96,6 +96,11 @@ impl Turns {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Waiters>> {
         // The table is consistent between any two statements that hold it: a panic elsewhere cannot tear it.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)

@@ -97,6 +97,12 @@ impl Permit {
         Self { vault: VaultName::Platform }
     }
 
+    /// Leave without proof, to test what a permit opens.
+    #[cfg(test)]
+    pub(crate) const fn for_tests(vault: VaultName) -> Self {
+        Self { vault }
+    }
+
     /// Which vault.
     #[must_use]
     pub const fn vault(&self) -> VaultName {

@@ -178,10 +178,10 @@ pub(super) fn finish_cut(
 fn expiry_rows(rows: &RowMap, sequence: u64) -> Vec<(RowKey, Vec<u8>)> {
     let mut spans: BTreeMap<u64, Vec<&[u8]>> = BTreeMap::new();
     for (key, value) in rows {
-        if let (Some(Tree::Message), Some(value), Some(blind)) = (key.tree(), value, key.as_bytes().get(1..)) {
-            if let Some(message) = MessageRow::decode(value) {
-                spans.entry(span(message.expires.seconds())).or_default().push(blind);
-            }
+        if let (Some(Tree::Message), Some(value), Some(blind)) = (key.tree(), value, key.as_bytes().get(1..))
+            && let Some(message) = MessageRow::decode(value)
+        {
+            spans.entry(span(message.expires.seconds())).or_default().push(blind);
         }
     }
     let chunks = spans.iter().flat_map(|(span, ids)| (0_u32..).zip(ids.chunks(EXPIRY_IDS)).map(move |(number, ids)| (span, number, ids)));

@@ -188,16 +188,18 @@ impl Core {
             for (waiting, (sequence, location)) in group.into_iter().zip(places) {
                 let Prepared { record, bodies, posts: own } = waiting.prepared;
                 let index = applied.apply(sequence, location, record);
-                let core = || Arc::clone(self);
+                let vault = || Arc::downgrade(self);
                 match own {
                     Posts::Own => posts.extend((0_u16..).zip(bodies).map(|(ordinal, parcel)| Posted {
-                        vault: core(),
+                        vault: vault(),
+                        name: self.name,
                         key: ParcelKey { sequence, ordinal },
                         location,
                         parcel: Some(parcel),
                     })),
                     Posts::Again(parcels) => posts.extend(parcels.into_iter().map(|(key, location, parcel)| Posted {
-                        vault: core(),
+                        vault: vault(),
+                        name: self.name,
                         key,
                         location,
                         parcel: Some(parcel),

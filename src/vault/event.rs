@@ -3,6 +3,7 @@
 //! Always: counts, sizes and causes only; nothing personal, no key, no name of a person or message.
 
 use crate::{identifier::VaultName, relay::ports::StopCause};
+use std::time::Duration;
 
 /// Something happened to a vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum VaultEvent {
         outstanding: u64,
         /// How many entries its ledger has.
         entries: u64,
+        /// How long opening took.
+        took: Duration,
     },
     /// Its store was lost, behind or damaged and is being rebuilt from the journal; the old one was put aside.
     StoreRebuilding {

@@ -105,7 +105,7 @@ impl Header {
     }
 }
 
-/// The frames of a group whose tag holds, and where its envelopes begin; `None` without envelopes.
+/// The header, frames and tag of a group, if the tag holds.
 fn open(key: &MacKey, bytes: &[u8]) -> Option<(Header, Vec<Record>, [u8; 32])> {
     let mut from = Take(bytes);
     let header = Header::take(&mut from)?;
@@ -150,9 +150,16 @@ pub(super) fn frames_end(header: &[u8; HEADER_LEN]) -> Option<usize> {
     Header::take(&mut Take(header)).map(|header| HEADER_LEN + header.frames + TAG_LEN)
 }
 
-/// One frame of a group, from the bytes up to [`frames_end`]: the record, and for each of its parcels where the envelope
-/// lies relative to the group; `None` in its place when the envelopes were dropped.
-pub(super) fn frame(key: &MacKey, bytes: &[u8], frame: u32) -> Option<(Record, Vec<(ParcelRecord, Option<u64>)>, u64)> {
+/// The parcels of one frame of a group.
+pub(super) struct Envelopes {
+    /// The frame's sequence.
+    pub(super) sequence: u64,
+    /// Each parcel, and where its envelope lies from the beginning of the group; nowhere when the envelopes were dropped.
+    pub(super) parcels: Vec<(ParcelRecord, Option<u64>)>,
+}
+
+/// The parcels of one frame, from the bytes up to [`frames_end`].
+pub(super) fn envelopes(key: &MacKey, bytes: &[u8], frame: u32) -> Option<Envelopes> {
     let (header, records, _) = open(key, bytes)?;
     let mut at = u64::try_from(HEADER_LEN + header.frames + TAG_LEN).ok()?;
     for (number, record) in records.into_iter().enumerate() {
@@ -162,7 +169,7 @@ pub(super) fn frame(key: &MacKey, bytes: &[u8], frame: u32) -> Option<(Record, V
             at += u64::from(parcel.length);
         }
         if u32::try_from(number) == Ok(frame) {
-            return Some((record, parcels, header.first + u64::from(frame)));
+            return Some(Envelopes { sequence: header.first + u64::from(frame), parcels });
         }
     }
     None

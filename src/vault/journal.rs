@@ -190,12 +190,10 @@ pub(super) fn read_parcels(dir: &Path, key: &MacKey, location: Location, sequenc
     let header = read(&file, location.offset, group::HEADER_LEN)?;
     let length = header.first_chunk().and_then(group::frames_end).filter(|length| *length as u64 <= size);
     let bytes = read(&file, location.offset, length.ok_or(ReadError::Damaged)?)?;
-    let (_, parcels, stands) = group::frame(key, &bytes, location.frame).ok_or(ReadError::Damaged)?;
-    if stands != sequence {
-        return Err(ReadError::Damaged);
-    }
-    let mut whole = Vec::with_capacity(parcels.len());
-    for (parcel, at) in parcels {
+    let envelopes = group::envelopes(key, &bytes, location.frame).filter(|envelopes| envelopes.sequence == sequence);
+    let envelopes = envelopes.ok_or(ReadError::Damaged)?;
+    let mut whole = Vec::with_capacity(envelopes.parcels.len());
+    for (parcel, at) in envelopes.parcels {
         let Some(at) = at else { return Ok(None) };
         let body = read(&file, location.offset + at, usize::try_from(parcel.length).map_err(|_| ReadError::Damaged)?)?;
         whole.push(parcel.with_body(&body).ok_or(ReadError::Damaged)?);

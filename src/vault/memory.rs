@@ -20,13 +20,18 @@ use crate::{
     calendar::Timestamp,
     keyring::{Blind, RowKey, Tree},
     ledger::Promise,
-    relay::ports::{Frame, Journalled, MessageKey, Remembered, Repeated, ReplyKept, StopCause, VaultFault},
+    relay::ports::{Answer, Frame, Journalled, MessageKey, Remembered, Repeated, ReplyKept, StopCause, VaultFault},
 };
 use std::sync::Arc;
 
 impl Core {
     fn blind(&self, message: &MessageKey) -> Blind {
-        self.keyring.index().blind(Tree::Message, &[message.author.as_str().as_bytes(), message.id.as_bytes()])
+        let answer: &[u8] = match &message.answer {
+            Answer::First => &[],
+            Answer::Conflict(digest) => digest,
+            Answer::Again => &[1],
+        };
+        self.keyring.index().blind(Tree::Message, &[message.author.as_str().as_bytes(), message.id.as_bytes(), answer])
     }
 
     fn message(&self, blind: Blind) -> Result<Option<MessageRow>, VaultFault> {

@@ -34,7 +34,7 @@ use std::{
     sync::Arc,
 };
 use thiserror::Error;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 
 pub(super) const JOURNAL: &str = "journal";
 const STORE: &str = "store";
@@ -126,7 +126,7 @@ pub(super) fn open(around: &Surroundings, name: VaultName, runtime: Handle) -> R
     if !dir.exists() {
         return Err(VaultFault::Missing);
     }
-    recover(around, name, dir, runtime).map_err(|(cause, detail)| {
+    recover(around, name, dir, runtime, Instant::now()).map_err(|(cause, detail)| {
         (around.listen)(VaultEvent::Stopped { vault: name, cause, detail });
         VaultFault::Stopped(cause)
     })
@@ -153,7 +153,7 @@ fn cut_failure(error: CutError) -> Failure {
     }
 }
 
-fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle) -> Result<Arc<Core>, Failure> {
+fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle, began: Instant) -> Result<Arc<Core>, Failure> {
     let wrapped = fs::read(dir.join(KEYRING)).map_err(disk(StopCause::Keyring))?;
     let wrapped: WrappedKeyring = serde_json::from_slice(&wrapped).map_err(because(StopCause::Keyring))?;
     let keyring = around.root_key.open(&wrapped, name, &around.environment).map_err(because(StopCause::Keyring))?;
@@ -214,6 +214,7 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
         cut: replayed.cut,
         outstanding: outstanding.len() as u64,
         entries: applied.ledger.size(),
+        took: began.elapsed(),
     });
     let core = Arc::new(Core::new(Parts {
         name,
@@ -239,7 +240,8 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
 fn repost(core: &Arc<Core>, mut outstanding: Vec<(ParcelKey, Location)>) {
     outstanding.sort_unstable();
     core.outbox.withdraw(core.name);
-    let posted = outstanding.into_iter().map(|(key, location)| Posted { vault: Arc::clone(core), key, location, parcel: None });
+    let posted =
+        outstanding.into_iter().map(|(key, location)| Posted { vault: Arc::downgrade(core), name: core.name, key, location, parcel: None });
     core.outbox.post(posted);
 }
 

@@ -15,7 +15,7 @@ use crate::{
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
 };
 use tokio::sync::Notify;
 
@@ -45,7 +45,9 @@ pub struct OutboxLoad {
 
 /// A parcel in the outbox.
 pub(super) struct Posted {
-    pub(super) vault: Arc<Core>,
+    /// Not its owner: a vault that ended takes its unread parcels with it.
+    pub(super) vault: Weak<Core>,
+    pub(super) name: VaultName,
     pub(super) key: ParcelKey,
     pub(super) location: Location,
     pub(super) parcel: Option<Arc<Parcel>>,
@@ -98,7 +100,7 @@ impl Outbox {
     /// Takes out the parcels of a vault that is being closed or opened anew, and were not taken out yet.
     pub(super) fn withdraw(&self, vault: VaultName) {
         let mut queue = lock(&self.0.queue);
-        let (gone, kept): (Vec<_>, Vec<_>) = queue.posted.drain(..).partition(|posted| posted.vault.name() == vault);
+        let (gone, kept): (Vec<_>, Vec<_>) = queue.posted.drain(..).partition(|posted| posted.name == vault);
         queue.load.parcels -= gone.len().min(queue.load.parcels);
         queue.load.held_bytes -= gone.iter().map(Posted::held).sum::<usize>().min(queue.load.held_bytes);
         queue.posted = kept.into();
@@ -170,13 +172,14 @@ pub struct Dispatch {
 
 impl Dispatch {
     async fn load(outbox: &Outbox, posted: Posted) -> Result<Self, VaultFault> {
-        let vault = posted.vault.name();
+        let vault = posted.name;
         if let Some(parcel) = posted.parcel.clone() {
             return Ok(Self { outbox: outbox.clone(), posted: Some(posted), parcel, vault });
         }
-        let (core, key, location) = (Arc::clone(&posted.vault), posted.key, posted.location);
+        let (core, key, location) = (posted.vault.upgrade(), posted.key, posted.location);
         let returned = Returned { outbox: outbox.clone(), posted: Some(posted) };
-        let read = tokio::task::spawn_blocking(move || core.parcel(key, location)).await;
+        let read = move || core.map_or(Ok(None), |core| core.parcel(key, location));
+        let read = tokio::task::spawn_blocking(read).await;
         let parcel = match read {
             Ok(Ok(Some(parcel))) => Arc::new(parcel),
             Ok(Ok(None)) => {
@@ -208,7 +211,9 @@ impl Dispatch {
     /// the vault's next group; if it is lost, the same bytes are published again.
     pub fn settle(mut self) {
         if let Some(posted) = self.posted.take() {
-            posted.vault.mark_sent(posted.key);
+            if let Some(vault) = posted.vault.upgrade() {
+                vault.mark_sent(posted.key);
+            }
             Returned { outbox: self.outbox.clone(), posted: Some(posted) }.leave();
         }
     }

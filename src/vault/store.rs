@@ -46,9 +46,14 @@ impl StoreError {
     /// Why the vault stops for it.
     pub(super) fn cause(&self) -> StopCause {
         match self {
-            Self::Sled(sled::Error::Io(error)) | Self::Folder(error) if error.kind() == io::ErrorKind::StorageFull => StopCause::NoRoom,
-            Self::Sled(sled::Error::Corruption { .. }) | Self::Panicked => StopCause::StoreDamaged,
-            Self::Sled(_) | Self::Folder(_) | Self::Blob => StopCause::Store,
+            Self::Sled(sled::Error::Io(error)) | Self::Folder(error) => match error.kind() {
+                io::ErrorKind::StorageFull => StopCause::NoRoom,
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => StopCause::StoreDamaged,
+                _ => StopCause::Store,
+            },
+            // Besides corruption: another segment size than ever used here, or a bug that sled noticed in itself.
+            Self::Sled(_) | Self::Panicked => StopCause::StoreDamaged,
+            Self::Blob => StopCause::Store,
         }
     }
 }

@@ -32,6 +32,7 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::PathBuf,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -98,10 +99,7 @@ impl Vaults {
         let vaults = data.join("vaults");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&vaults)?;
         let lock = File::options().read(true).write(true).create(true).truncate(false).open(data.join("lock"))?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => DataFolderError::InUse,
-            TryLockError::Error(error) => DataFolderError::Folder(error),
-        })?;
+        hold(&lock)?;
         let around = Surroundings {
             filter,
             vaults,
@@ -247,6 +245,18 @@ impl Vaults {
     }
 }
 
+/// Takes the lock. One that was just left may linger for a moment, in a child that another thread is starting.
+fn hold(lock: &File) -> Result<(), DataFolderError> {
+    for _ in 0..50 {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
+    Err(DataFolderError::InUse)
+}
+
 impl Shared {
     fn open(&self, name: VaultName, runtime: &Handle) -> Result<Arc<Core>, VaultFault> {
         let result = open::open(&self.around, name, runtime.clone());
@@ -293,12 +303,6 @@ impl DiskVault {
     #[must_use]
     pub fn name(&self) -> VaultName {
         self.0.name()
-    }
-
-    /// Messages that expired at or before this may have been handled and forgotten: deny them, whatever the clock says.
-    #[must_use]
-    pub fn floor(&self) -> Timestamp {
-        self.0.floor()
     }
 
     /// Forgets the messages that expired more than 10 minutes before this. Returns how many.
@@ -373,6 +377,10 @@ impl ports::Vault for DiskVault {
 
     fn view(&self, needs: &[PersonNeed]) -> Result<View, VaultFault> {
         self.0.view(needs)
+    }
+
+    fn floor(&self) -> Timestamp {
+        self.0.floor()
     }
 
     async fn commit(&self, frame: Frame) -> Result<Journalled, VaultFault> {

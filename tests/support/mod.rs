@@ -3,6 +3,14 @@
 //! Always: the node ends with the test process, however that ends (`cli::demo::node`). A test that hurts its node starts
 //! one of its own.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says where"
+)]
+
 use nakatsugi::{
     broker::{
         BrokerEvent, BrokerSettings, Carrier, Definitions, Delivery, Intake, IntakeSettings, Limits, Observer, Partition, Publication,
@@ -36,6 +44,7 @@ const USERS: [&str; 5] = ["relay", "operator", "fujisawa", "disclosure", "strang
 pub(crate) struct Broker {
     pub(crate) node: Mutex<Node>,
     pub(crate) authority: Authority,
+    pub(crate) server: Credentials,
     pub(crate) users: BTreeMap<&'static str, Credentials>,
     pub(crate) folder: PathBuf,
 }
@@ -53,13 +62,13 @@ impl Broker {
         let users = USERS.map(|user| (user, authority.issue_client(user).unwrap())).into();
         let options = NodeOptions {
             ca: authority.ca(),
-            certificate: server.certificate,
-            key: server.key,
+            certificate: server.certificate.clone(),
+            key: server.key.clone(),
             definitions: merged(&vhosts.iter().map(|vhost| definitions(vhost)).collect::<Vec<_>>()),
             ready_within: Duration::from_secs(120),
         };
         let node = Node::start(&folder.join("node"), &options).unwrap_or_else(|error| panic!("{error}"));
-        Self { node: Mutex::new(node), authority, users, folder }
+        Self { node: Mutex::new(node), authority, server, users, folder }
     }
 
     /// The node that tests share, each with a virtual host of its own.
@@ -159,6 +168,23 @@ pub(crate) async fn event(events: &mut mpsc::UnboundedReceiver<BrokerEvent>, wan
 
 pub(crate) async fn next(deliveries: &mut mpsc::Receiver<Delivery>) -> Delivery {
     tokio::time::timeout(PATIENCE, deliveries.recv()).await.expect("a delivery came in time").expect("the intake runs")
+}
+
+/// How many messages a queue holds, as the broker last counted them: wait for it with `until`.
+pub(crate) fn depth(broker: &Broker, vhost: &str, queue: &str) -> u32 {
+    let listed = broker.control(&["list_queues", "-p", vhost, "--no-table-headers", "name", "messages"]);
+    let line = listed.lines().find(|line| line.split_whitespace().next() == Some(queue)).unwrap_or_else(|| panic!("{queue}: {listed}"));
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
+    for _ in 0..60 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("it did not come true in time");
 }
 
 fn definitions(vhost: &str) -> String {

@@ -1,5 +1,7 @@
 //! The vault on a real disk, with real processes.
 
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on should say where")]
+
 #[path = "support.rs"]
 mod support;
 

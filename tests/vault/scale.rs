@@ -1,1 +1,105 @@
-//! scale
+//! Figures, printed and not asserted: run with `--ignored --nocapture`, in release for speed.
+
+use crate::support::*;
+use nakatsugi::{
+    identifier::VaultName,
+    relay::ports::Vault,
+    vault::{DiskVault, OutboxLimits, Tuning},
+};
+use std::{path::Path, process::Command, time::Duration};
+use tokio::time::Instant;
+
+/// Valid tenant codes: five digits and their check digit.
+fn tenants(count: u32) -> Vec<VaultName> {
+    let codes = (10_000..100_000_u32).filter_map(|body| {
+        let sum: u32 = body.to_string().bytes().zip([6, 5, 4, 3, 2]).map(|(digit, weight)| u32::from(digit - b'0') * weight).sum();
+        format!("{body}{}", (11 - sum % 11) % 10).parse().ok()
+    });
+    codes.map(VaultName::Tenant).take(count as usize).collect()
+}
+
+fn shell(command: &str, path: &Path) -> String {
+    let output = Command::new("sh").arg("-c").arg(command).arg("sh").arg(path).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    status.lines().find(|line| line.starts_with("VmRSS")).unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn two_hundred_vaults() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = tenants(200);
+    let first = site(dir.path(), Tuning::default());
+    let started = Instant::now();
+    for name in &names {
+        first.vaults.create(*name).unwrap();
+    }
+    println!("200 vaults made: {:?}, {}", started.elapsed(), resident());
+    let started = Instant::now();
+    for name in &names {
+        let vault = first.vaults.resume(*name).await.unwrap();
+        vault.commit(frame(0, 2_000, 8_000)).await.unwrap();
+    }
+    println!("opened for the first time, one frame each: {:?}, {}", started.elapsed(), resident());
+    let started = Instant::now();
+    first.vaults.close_all().await;
+    println!("closed with a checkpoint: {:?}", started.elapsed());
+    println!("disk: {}", shell("du -sh $1/vaults | cut -f1; du -sh --apparent-size $1/vaults | cut -f1", dir.path()));
+    println!("one vault: {}", shell("cd $1/vaults/*1; du -a . | sort -n", dir.path()));
+    drop(first);
+    let second = site(dir.path(), Tuning::default());
+    let started = Instant::now();
+    for name in &names {
+        second.vaults.resume(*name).await.unwrap();
+    }
+    println!("opened again: {:?}, {}", started.elapsed(), resident());
+}
+
+async fn load(vault: Vec<DiskVault>, tasks: u64, each: u64) -> Duration {
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..tasks)
+        .map(|task| {
+            let vault = vault[task as usize % vault.len()].clone();
+            tokio::spawn(async move {
+                for round in 0..each {
+                    let mut frame = frame(round * 64 + task, 0, 8_000);
+                    frame.changes.clear();
+                    vault.commit(frame).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    started.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn commits_a_second() {
+    for vaults in [1, 8, 64] {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site_with(dir.path(), Tuning::default(), 1, OutboxLimits::default());
+        let mut open = Vec::new();
+        for name in tenants(vaults) {
+            site.vaults.create(name).unwrap();
+            open.push(site.vaults.resume(name).await.unwrap());
+        }
+        let outbox = site.outbox.clone();
+        let publisher = tokio::spawn(async move {
+            loop {
+                outbox.next().await.settle();
+            }
+        });
+        let each = 400;
+        let took = load(open, 64, each).await;
+        println!("64 committers, {vaults} vaults, 8 kB parcels: {:.0} commits/s", (64 * each) as f64 / took.as_secs_f64());
+        publisher.abort();
+        site.vaults.close_all().await;
+    }
+}

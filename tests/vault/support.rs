@@ -6,12 +6,13 @@ use nakatsugi::{
     keyring::RootKey,
     ledger::{Commitment, Promise, Salt, Sealing},
     record::{Head, Holding, Item, ItemValue, PersonChange, PersonId, PersonNeed, Record, Replaced, Row},
-    relay::ports::{Entropy, Frame, MessageKey, Parcel, Vault, VaultFault},
+    relay::ports::{Answer, Entropy, Frame, MessageKey, Parcel, Vault, VaultFault},
     vault::{DiskVault, Outbox, OutboxLimits, Settings, Tuning, VaultEvent, Vaults, filter},
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -89,6 +90,16 @@ impl Site {
         self.vaults.resume(tenant()).await.unwrap()
     }
 
+    /// The vault once it may be opened again.
+    pub(crate) async fn vault_again(&self) -> DiskVault {
+        loop {
+            if let Ok(vault) = self.vaults.resume(tenant()).await {
+                return vault;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub(crate) async fn fault(&self) -> VaultFault {
         self.vaults.resume(tenant()).await.map(|_| ()).unwrap_err()
     }
@@ -101,11 +112,23 @@ impl Site {
         self.events.lock().unwrap().clone()
     }
 
-    /// Ends the site as a crash would: nothing is written any more. (The process lives, so what the kernel has stays.)
-    pub(crate) fn crash(self) -> PathBuf {
-        let data = self.data.clone();
-        drop(self);
-        data
+    /// Ends the site with nothing more written, as if killed; what the kernel has stays. No handle may be left.
+    pub(crate) fn kill(self) -> PathBuf {
+        self.data.clone()
+    }
+}
+
+/// Copies a folder with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 
@@ -160,7 +183,7 @@ pub(crate) fn holding(number: u64, bytes: usize) -> Holding {
 pub(crate) fn message(number: u64) -> MessageKey {
     let mut id = [7; 16];
     id[..8].copy_from_slice(&number.to_be_bytes());
-    MessageKey { author: "municipal.142051".parse().unwrap(), id: MessageId::from_random(id) }
+    MessageKey { author: "municipal.142051".parse().unwrap(), id: MessageId::from_random(id), answer: Answer::First }
 }
 
 pub(crate) fn digest(number: u64) -> [u8; 32] {

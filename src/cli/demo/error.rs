@@ -2,6 +2,14 @@
 //!
 //! Always: the message says what to do next; a node's own last words are kept, it prints no secrets.
 
+use crate::{
+    broker::BrokerError,
+    cli::peer::PeerSettingsError,
+    config::{ConfigError, OpenError},
+    directory::DirectoryError,
+    envelope::KeyError,
+    identifier::IdentifierError,
+};
 use std::{io, path::PathBuf};
 use thiserror::Error;
 
@@ -72,4 +80,50 @@ pub enum NodeError {
         /// What it printed.
         output: String,
     },
+}
+
+/// Why a site could not be made.
+#[derive(Debug, Error)]
+pub enum SiteError {
+    /// The broker.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// A certificate.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// A file or folder.
+    #[error("{path} could not be written: {source}")]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A name.
+    #[error(transparent)]
+    Name(#[from] IdentifierError),
+    /// The directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The configuration and the directory do not go together.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A peer's folder.
+    #[error(transparent)]
+    Peer(#[from] PeerSettingsError),
+    /// Exchanges and queues.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The operating system gives no random bytes.
+    #[error("the operating system gives no random bytes")]
+    Random,
+    /// Settings that cannot be written down; a bug.
+    #[error("the settings cannot be written")]
+    Settings,
 }

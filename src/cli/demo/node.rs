@@ -48,7 +48,7 @@ pub enum MemoryAlarm {
     Cleared,
 }
 
-/// A running node; dropped, it and its port mapper are killed.
+/// A running node. Its functions wait without yielding: call them off the runtime. Dropped, it and its port mapper are killed.
 #[derive(Debug)]
 pub struct Node {
     scripts: PathBuf,

@@ -6,7 +6,9 @@
 mod settings;
 
 use crate::{
-    broker::{Delivery, Intake, IntakeSettings, Observer, Publication, Publisher, PublisherSettings, Source, Unpublished, Unroutable, names},
+    broker::{
+        Delivery, Intake, IntakeSettings, Observer, Publication, Publisher, PublisherSettings, Source, Unpublished, Unroutable, names,
+    },
     calendar::Timestamp,
     envelope::{self, Draft, EnvelopeError, Limits, Padding, SealingError, SuitePolicy, claims_digest},
     identifier::{MessageId, MessageType, PrincipalId, TenantCode},

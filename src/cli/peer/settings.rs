@@ -135,7 +135,8 @@ impl PeerSettings {
             decryption: DecryptionKey::from_jwk(&read(&self.decryption_key)?).map_err(|error| key(&self.decryption_key, &error))?,
             verification: strict_json::from_str(&read(&self.relay_verification_key)?)
                 .map_err(|error| key(&self.relay_verification_key, &error))?,
-            encryption: strict_json::from_str(&read(&self.relay_encryption_key)?).map_err(|error| key(&self.relay_encryption_key, &error))?,
+            encryption: strict_json::from_str(&read(&self.relay_encryption_key)?)
+                .map_err(|error| key(&self.relay_encryption_key, &error))?,
         })
     }
 

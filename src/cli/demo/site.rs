@@ -1,0 +1,336 @@
+//! A whole site in one folder: keys, directory, certificates, a private RabbitMQ node, tenants with their municipal systems,
+//! and the disclosure system. For the demonstration, the tests and the benchmark.
+//!
+//! Always: made by the same means as a real site (`nakatsugi.toml`, a signed directory, `peer.toml` for each principal), all
+//! of it below one folder, everything on loopback. Absent: running the daemon; whoever has the site runs the binary.
+
+use super::{Node, NodeOptions, SiteError, pki};
+use crate::{
+    broker::{Carrier as AmqpCarrier, Definitions, Tenants as AmqpTenants, names},
+    calendar::{Day, Timestamp},
+    cli::peer::{self, Peer, PeerBroker, PeerSettings},
+    config::{Configuration, root_key_file},
+    daemon,
+    directory::{Carrier, DatedKey, Digests, Document, Functions, Name, Principal, ReplyQueue, Role, Tenant, Tenants, catalogue},
+    envelope::{DecryptionKey, EncryptionKey, Environment, SigningKey, VerificationKey},
+    identifier::{Category, MessageType, PrincipalId, TenantCode},
+};
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::Serialize;
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// The virtual host of the site's node.
+pub const VHOST: &str = "network";
+const BROKER: &str = "network";
+const VALID: i64 = 10 * 366 * 24 * 60 * 60;
+
+/// A tenant of the site.
+#[derive(Debug, Clone)]
+pub struct SiteTenant {
+    /// Its code.
+    pub code: TenantCode,
+    /// Its name in Japanese and in Latin letters.
+    pub name: (&'static str, &'static str),
+    /// What it provides.
+    pub categories: BTreeSet<Category>,
+    /// From when on it answers requests.
+    pub self_info: Day,
+}
+
+/// What a site is made with.
+#[derive(Debug, Clone)]
+pub struct SiteOptions {
+    /// Its tenants.
+    pub tenants: Vec<SiteTenant>,
+    /// How many partitions.
+    pub partitions: u16,
+    /// Messages in hand, for each queue.
+    pub prefetch: u16,
+    /// After how long a message that could not be handled comes back.
+    pub wait: Duration,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// A site: its folder and its node. Dropped, the node ends.
+#[derive(Debug)]
+pub struct Site {
+    folder: PathBuf,
+    node: Node,
+}
+
+impl Site {
+    /// Makes a site in an empty folder and starts its node. `nakatsugi topology apply` and `tenant add` are still to come.
+    ///
+    /// # Errors
+    /// [`SiteError`] names what could not be made.
+    pub fn make(folder: &Path, options: &SiteOptions) -> Result<Self, SiteError> {
+        let random = SystemRandom::new();
+        for name in ["keys", "broker", "peers"] {
+            make_folder(&folder.join(name))?;
+        }
+        let authority = pki::Authority::create(&folder.join("broker"))?;
+        let server = authority.issue_server()?;
+        let signing = SigningKey::generate("relay-signing-1".parse()?)?;
+        let decryption = DecryptionKey::generate("relay-decryption-1".parse()?)?;
+        let mut root = [0; 32];
+        random.fill(&mut root).map_err(|_| SiteError::Random)?;
+        write_secret(&folder.join("keys/root.key"), root_key_file(&root).as_bytes())?;
+        write_secret(&folder.join("keys/relay-signing.jwk"), signing.to_jwk().as_bytes())?;
+        write_secret(&folder.join("keys/relay-decryption.jwk"), decryption.to_jwk().as_bytes())?;
+        let relay_keys = (signing.public(), decryption.public());
+        write(&folder.join("keys/relay-verification.jwk"), &json(&relay_keys.0)?)?;
+        write(&folder.join("keys/relay-encryption.jwk"), &json(&relay_keys.1)?)?;
+
+        let dates = (options.now.plus_seconds(-24 * 60 * 60), options.now.plus_seconds(VALID));
+        let own = PeerPublic { verification: relay_keys.0, encryption: relay_keys.1 };
+        let mut principals = vec![principal("relay".parse()?, Role::Relay, Tenants::All, own, dates)?];
+        let mut peers = vec![("disclosure".parse()?, Role::DisclosureSystem, Tenants::All)];
+        for tenant in &options.tenants {
+            let id: PrincipalId = format!("municipal-{}", tenant.code).parse()?;
+            peers.push((id, Role::MunicipalSystem, Tenants::Listed([tenant.code].into())));
+        }
+        for (id, role, tenants) in peers {
+            let own = make_peer_keys(&folder.join("peers").join(id.as_str()), &id)?;
+            principals.push(principal(id, role, tenants, own, dates)?);
+        }
+
+        let definitions = definitions(&principals);
+        let node_options = NodeOptions {
+            ca: authority.ca(),
+            certificate: server.certificate,
+            key: server.key,
+            definitions: definitions.to_json(),
+            ready_within: Duration::from_secs(120),
+        };
+        let node = Node::start(&folder.join("node"), &node_options)?;
+        for user in ["relay", "operator"] {
+            authority.issue_client(user)?;
+        }
+        for principal in principals.iter().filter(|principal| principal.role != Role::Relay) {
+            let credentials = authority.issue_client(principal.id.as_str())?;
+            write_peer_settings(folder, &node, &principal.id, &authority.ca(), &credentials)?;
+        }
+
+        let configuration = configuration(folder, &node, options, &authority.ca());
+        write(&folder.join("nakatsugi.toml"), configuration.as_bytes())?;
+        write(&folder.join("catalogue.json"), catalogue::TYPICAL.as_bytes())?;
+        let mut document = Document::new(Environment::Trial);
+        document.version = 1;
+        document.issued_at = options.now;
+        document.files = Digests::of(catalogue::TYPICAL.as_bytes(), configuration.as_bytes());
+        document.principals = principals;
+        document.tenants = options.tenants.iter().map(tenant).collect();
+        let signer = SigningKey::generate("authority-1".parse()?)?;
+        let (bytes, signature) = document.sign(&signer, &random)?;
+        write(&folder.join("directory.json"), &bytes)?;
+        write(&folder.join("directory.json.sig"), signature.as_bytes())?;
+        write(&folder.join("authority.jwk"), &json(&signer.public())?)?;
+        write_secret(&folder.join("keys/authority-private.jwk"), signer.to_jwk().as_bytes())?;
+        Ok(Self { folder: folder.to_owned(), node })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The daemon's configuration file.
+    #[must_use]
+    pub fn configuration_path(&self) -> PathBuf {
+        self.folder.join("nakatsugi.toml")
+    }
+
+    /// The broker.
+    pub const fn node(&mut self) -> &mut Node {
+        &mut self.node
+    }
+
+    /// A principal with its keys.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn peer(&self, id: &str) -> Result<Peer, SiteError> {
+        let settings = PeerSettings::read(&self.folder.join("peers").join(id))?;
+        let keys = settings.keys()?;
+        Ok(Peer::new(settings, keys))
+    }
+
+    /// Declares exchanges, queues and bindings, as the operator.
+    ///
+    /// # Errors
+    /// The configuration or the broker refuses.
+    pub async fn apply_topology(&self, progress: impl FnMut(usize, usize) + Send) -> Result<(), SiteError> {
+        let configuration = Configuration::load(&self.configuration_path())?;
+        let directory = configuration.open_directory()?;
+        let operator = self.folder.join("broker/operator");
+        for broker in &configuration.brokers {
+            let mut settings = daemon::broker_settings(broker);
+            settings.certificate = operator.with_extension("pem");
+            settings.key = operator.with_extension("key");
+            return Ok(daemon::topology(&configuration, &directory).apply(&settings, progress).await?);
+        }
+        Ok(())
+    }
+}
+
+/// A principal's public keys.
+struct PeerPublic {
+    verification: VerificationKey,
+    encryption: EncryptionKey,
+}
+
+fn principal(
+    id: PrincipalId,
+    role: Role,
+    tenants: Tenants,
+    own: PeerPublic,
+    (not_before, not_after): (Timestamp, Timestamp),
+) -> Result<Principal, SiteError> {
+    let env = Environment::Trial;
+    let replies = match role {
+        Role::Relay => None,
+        Role::DisclosureSystem | Role::MunicipalSystem | Role::Official => {
+            Some(ReplyQueue { broker: BROKER.parse()?, queue: names::reader(&id).parse()? })
+        }
+    };
+    Ok(Principal {
+        role,
+        signing: vec![DatedKey { key: own.verification, env, not_before, not_after, revoked_at: None }],
+        encryption: vec![DatedKey { key: own.encryption, env, not_before, not_after, revoked_at: None }],
+        carriers: vec![Carrier { broker: BROKER.parse()?, user: Some(id.as_str().parse()?) }],
+        tenants,
+        may: MessageType::ALL.into_iter().filter(|kind| role.may_author(*kind)).collect(),
+        replies,
+        id,
+    })
+}
+
+fn tenant(tenant: &SiteTenant) -> Tenant {
+    Tenant {
+        code: tenant.code,
+        name: Name { ja: tenant.name.0.to_owned(), latin: tenant.name.1.to_owned() },
+        env: Environment::Trial,
+        partition: None,
+        functions: Functions { self_info: Some(tenant.self_info), copies: Some(tenant.self_info) },
+        categories: tenant.categories.clone(),
+        units: Vec::new(),
+    }
+}
+
+/// Users and permissions that follow from the directory's principals.
+fn definitions(principals: &[Principal]) -> Definitions {
+    let carriers = principals.iter().filter(|principal| principal.role != Role::Relay).map(|principal| {
+        let tenants = match &principal.tenants {
+            Tenants::All => AmqpTenants::All,
+            Tenants::Listed(listed) => AmqpTenants::These(listed.iter().copied().collect()),
+        };
+        AmqpCarrier {
+            user: principal.id.to_string(),
+            may_write: principal.may.iter().map(|kind| (tenants.clone(), *kind)).collect(),
+            reads: Some(names::reader(&principal.id)),
+        }
+    });
+    Definitions { vhost: VHOST.to_owned(), relay: "relay".to_owned(), operator: "operator".to_owned(), carriers: carriers.collect() }
+}
+
+fn make_peer_keys(folder: &Path, id: &PrincipalId) -> Result<PeerPublic, SiteError> {
+    make_folder(folder)?;
+    let signing = SigningKey::generate(format!("{id}-signing-1").parse()?)?;
+    let decryption = DecryptionKey::generate(format!("{id}-decryption-1").parse()?)?;
+    write_secret(&folder.join("signing.jwk"), signing.to_jwk().as_bytes())?;
+    write_secret(&folder.join("decryption.jwk"), decryption.to_jwk().as_bytes())?;
+    Ok(PeerPublic { verification: signing.public(), encryption: decryption.public() })
+}
+
+fn write_peer_settings(folder: &Path, node: &Node, id: &PrincipalId, ca: &Path, credentials: &pki::Credentials) -> Result<(), SiteError> {
+    let settings = PeerSettings {
+        id: id.clone(),
+        env: Environment::Trial,
+        relay: "relay".parse()?,
+        signing_key: "signing.jwk".into(),
+        decryption_key: "decryption.jwk".into(),
+        relay_verification_key: "../../keys/relay-verification.jwk".into(),
+        relay_encryption_key: "../../keys/relay-encryption.jwk".into(),
+        queue: names::reader(id),
+        broker: PeerBroker {
+            uri: node.uri(VHOST),
+            user: id.to_string(),
+            ca: ca.to_owned(),
+            certificate: credentials.certificate.clone(),
+            key: credentials.key.clone(),
+        },
+    };
+    let text = toml::to_string(&settings).map_err(|_| SiteError::Settings)?;
+    write(&folder.join("peers").join(id.as_str()).join(peer::FILE), text.as_bytes())
+}
+
+fn configuration(folder: &Path, node: &Node, options: &SiteOptions, ca: &Path) -> String {
+    format!(
+        r#"# The configuration of a demonstration site.
+env = "trial"
+data = "data"
+suites = ["suite-1"]
+
+[keys]
+root = "keys/root.key"
+signing = "keys/relay-signing.jwk"
+decryption = ["keys/relay-decryption.jwk"]
+
+[directory]
+file = "directory.json"
+authority = "authority.jwk"
+catalogue = "catalogue.json"
+
+[[broker]]
+name = "{BROKER}"
+uri = "{uri}"
+ca = "{ca}"
+certificate = "{folder}/broker/relay.pem"
+key = "{folder}/broker/relay.key"
+user = "relay"
+
+[partitions]
+count = {partitions}
+
+[limits]
+prefetch = {prefetch}
+outbox = 10000
+
+[times]
+shutdown_seconds = 30
+wait_seconds = {wait}
+"#,
+        uri = node.uri(VHOST),
+        ca = ca.display(),
+        folder = folder.display(),
+        partitions = options.partitions,
+        prefetch = options.prefetch,
+        wait = options.wait.as_secs().max(1),
+    )
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, SiteError> {
+    serde_json::to_vec_pretty(value).map_err(|_| SiteError::Settings)
+}
+
+fn make_folder(path: &Path) -> Result<(), SiteError> {
+    fs::create_dir_all(path).map_err(|source| SiteError::File { path: path.to_owned(), source })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), SiteError> {
+    fs::write(path, bytes).map_err(|source| SiteError::File { path: path.to_owned(), source })
+}
+
+fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), SiteError> {
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(bytes)).map_err(|source| SiteError::File { path: path.to_owned(), source })
+}

@@ -1,0 +1,35 @@
+//! Why the daemon does not serve.
+
+use crate::{
+    broker::BrokerError,
+    config::{ConfigError, OpenError},
+    vault::DataFolderError,
+};
+use std::io;
+use thiserror::Error;
+
+/// Why the daemon did not start, or ended without having been told to.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The configuration or a key in it.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The directory.
+    #[error(transparent)]
+    Directory(#[from] OpenError),
+    /// The data folder.
+    #[error("the data folder cannot be used: {0}")]
+    DataFolder(#[from] DataFolderError),
+    /// A file of the daemon's own in the data folder.
+    #[error("the data folder cannot be written: {0}")]
+    Io(#[from] io::Error),
+    /// A broker lacks what must exist.
+    #[error(transparent)]
+    Topology(BrokerError),
+    /// The operating system gives no random bytes.
+    #[error("the operating system gives no random bytes")]
+    Entropy,
+    /// The directory names the relay by other keys than the configuration.
+    #[error("the directory does not know the key {0} of this relay; sign the directory anew with: nakatsugi directory sign")]
+    ForeignKey(String),
+}

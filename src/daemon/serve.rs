@@ -1,0 +1,202 @@
+//! `serve`: start in an order in which nothing is taken before it can be answered, stop in the reverse.
+
+use super::{
+    ServeError, Suspects, SystemClock, SystemEntropy,
+    intake::{Graveyard, Publishers, RunningRelay, take_in},
+    post::post,
+    reload::{count, reload},
+    report, timers,
+};
+use crate::{
+    broker::{
+        BrokerSettings, Intake, IntakeSettings, Limits as QueueLimits, Observer, Partition, Publisher, PublisherSettings, Source, Topology,
+        names,
+    },
+    config::{self, Configuration},
+    directory::Directory,
+    envelope::Limits,
+    identifier::MessageClass,
+    keyring::RootKey,
+    relay::{Keys, Relay},
+    telemetry::{
+        Micros,
+        event::{self, Event as _},
+    },
+    vault::{FilterInstalled, Outbox, OutboxLimits, Settings, Tuning, Vaults},
+};
+use std::{process, sync::Arc, time::Duration};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tokio_util::task::TaskTracker;
+
+/// How many channels share the recipients of one broker.
+const LANES: u16 = 2;
+/// How many parcels go to a broker in one round.
+const ROUND: u16 = 256;
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(30);
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`ServeError`] if it cannot begin.
+pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Result<(), ServeError> {
+    let began = Instant::now();
+    event::DaemonStarted { version: env!("CARGO_PKG_VERSION"), env: configuration.env, pid: process::id() }.emit();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+
+    let directory = configuration.open_directory()?;
+    let tenants = count(directory.tenants().count());
+    event::DirectoryLoaded { version: directory.version(), principals: count(directory.principals().count()), tenants }.emit();
+    let keys = own_keys(&configuration, &directory)?;
+    let entropy = SystemEntropy::open().map_err(|_| ServeError::Entropy)?;
+    let outbox = Outbox::new(OutboxLimits { parcels: configuration.limits.outbox as usize, ..OutboxLimits::default() });
+    let vaults = Vaults::new(
+        filter,
+        Settings {
+            data: configuration.data.clone(),
+            root_key: RootKey::from_bytes(*config::read_root_key(&configuration.keys.root)?),
+            environment: configuration.env.to_string(),
+            entropy: Arc::new(entropy.clone()),
+            outbox: outbox.clone(),
+            listen: Arc::new(report::vault),
+            tuning: Tuning::default(),
+        },
+    )?;
+    let suspects = Arc::new(Suspects::open(&configuration.data)?);
+
+    let observer: Observer = Arc::new(report::broker);
+    let topology = topology(&configuration, &directory);
+    let brokers: Vec<_> = configuration.brokers.iter().map(|broker| (broker_settings(broker), broker.user.as_str().to_owned())).collect();
+    for (broker, _) in &brokers {
+        match topology.check(broker).await {
+            // A broker that is down is waited for; one that lacks what must exist is not.
+            Err(error) if !error.is_transient() => return Err(ServeError::Topology(error)),
+            Err(_) | Ok(()) => {}
+        }
+    }
+    let publishers: Arc<Publishers> = Arc::new(
+        brokers
+            .iter()
+            .map(|(broker, user)| {
+                let settings = PublisherSettings {
+                    broker: broker.clone(),
+                    user: user.clone(),
+                    lanes: LANES,
+                    round: ROUND,
+                    confirmed_within: CONFIRMED_WITHIN,
+                };
+                (Arc::clone(&broker.name), Publisher::start(settings, Arc::clone(&observer)))
+            })
+            .collect(),
+    );
+
+    let edges = (vaults.clone(), Graveyard(Arc::clone(&publishers)), SystemClock, entropy);
+    let relay: Arc<RunningRelay> = Arc::new(Relay::new(keys, directory, configuration.suites.clone(), Limits::default(), edges));
+
+    let mut background = JoinSet::new();
+    let (carried, posted) = (TaskTracker::new(), TaskTracker::new());
+    background.spawn(post(outbox.clone(), Arc::clone(&relay), Arc::clone(&publishers), posted.clone()));
+    background.spawn(timers::keep(vaults.clone()));
+    background.spawn(timers::watch(configuration.clone()));
+    background.spawn(finish_what_was_begun(vaults.clone()));
+
+    let mut intakes = Vec::new();
+    for (broker, _) in brokers {
+        let settings = IntakeSettings { broker, queues: sources(&configuration) };
+        let (intake, deliveries) = Intake::start(settings, Arc::clone(&observer));
+        background.spawn(take_in(deliveries, Arc::clone(&relay), Arc::clone(&suspects), outbox.clone(), carried.clone()));
+        intakes.push(intake);
+    }
+    event::DaemonReady { tenants, partitions: configuration.partitions.count(), micros: Micros(began.elapsed()) }.emit();
+
+    let reason = loop {
+        tokio::select! {
+            _ = terminate.recv() => break "SIGTERM",
+            _ = interrupt.recv() => break "SIGINT",
+            _ = hangup.recv() => reload(&configuration, &relay),
+        }
+    };
+
+    event::DaemonStopping { reason, in_hand: count(carried.len()) }.emit();
+    let until = Instant::now() + configuration.times.shutdown;
+    let left = || until.saturating_duration_since(Instant::now());
+    let mut stopping: JoinSet<_> = intakes.into_iter().map(|intake| intake.stop(left())).collect();
+    while stopping.join_next().await.is_some() {}
+    carried.close();
+    let finished = timeout(left(), carried.wait()).await.is_ok();
+    let unfinished = if finished { 0 } else { count(carried.len()) };
+    // What is journalled is safe; publishing it now only saves the next start the work.
+    let emptied = async {
+        while outbox.load().parcels > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let _ = timeout(left().min(Duration::from_secs(5)), emptied).await;
+    background.shutdown().await;
+    vaults.close_all().await;
+    suspects.close()?;
+    event::DaemonStopped { unfinished }.emit();
+    Ok(())
+}
+
+/// Opens the vaults that have something to do before anyone asks: frames to recover, parcels to publish.
+async fn finish_what_was_begun(vaults: Vaults) {
+    // A vault that cannot be opened has said so; its tenant's messages wait.
+    for name in vaults.unfinished().unwrap_or_default() {
+        let _ = vaults.resume(name).await;
+    }
+    std::future::pending::<()>().await;
+}
+
+fn own_keys(configuration: &Configuration, directory: &Directory) -> Result<Keys, ServeError> {
+    let signing = configuration.signing_key()?;
+    let decryption = configuration.decryption_keys()?;
+    let relay = directory.relay();
+    let known = relay.signing.iter().any(|dated| dated.key.kid() == signing.kid());
+    let foreign = decryption.iter().find(|key| !relay.encryption.iter().any(|dated| dated.key.kid() == key.kid()));
+    match (known, foreign) {
+        (true, None) => Ok(Keys { signing, decryption: decryption.into_iter().map(|key| (key.kid().clone(), key)).collect() }),
+        (false, _) => Err(ServeError::ForeignKey(signing.kid().to_string())),
+        (true, Some(key)) => Err(ServeError::ForeignKey(key.kid().to_string())),
+    }
+}
+
+/// The queues of the partitions that this daemon serves.
+fn sources(configuration: &Configuration) -> Vec<Source> {
+    let own = configuration.partitions.own().iter();
+    own.flat_map(|partition| MessageClass::ALL.map(|class| (class, Partition(*partition))))
+        .map(|(class, partition)| Source { queue: names::queue(class, partition).into(), prefetch: configuration.limits.prefetch })
+        .collect()
+}
+
+/// What must exist on every broker.
+#[must_use]
+pub fn topology(configuration: &Configuration, directory: &Directory) -> Topology {
+    let readers =
+        directory.principals().filter_map(|principal| Some((principal.id.clone(), principal.replies.as_ref()?.queue.to_string())));
+    Topology {
+        tenants: directory.tenants().map(|tenant| (tenant.code, Partition(configuration.partitions.of(tenant)))).collect(),
+        partitions: configuration.partitions.count(),
+        readers: readers.collect(),
+        wait: configuration.times.wait,
+        limits: QueueLimits::default(),
+    }
+}
+
+/// How the broker folder reaches a broker of the configuration.
+#[must_use]
+pub fn broker_settings(broker: &config::Broker) -> BrokerSettings {
+    BrokerSettings {
+        name: broker.name.as_str().into(),
+        uri: broker.uri.clone(),
+        ca: broker.ca.clone(),
+        certificate: broker.certificate.clone(),
+        key: broker.key.clone(),
+        revocations: broker.revocations.clone(),
+    }
+}
