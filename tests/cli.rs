@@ -1,8 +1,8 @@
 //! The binary as people use it: a fresh folder, the commands, their exit codes and their words.
 
-use nakatsugi::envelope::{DecryptionKey, SigningKey};
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use nakatsugi::envelope::{DecryptionKey, SigningKey};
 use serde_json::{Value, json};
 use std::{
     fs,

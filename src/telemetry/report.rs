@@ -1,0 +1,102 @@
+//! What the vaults and brokers tell, as events of the log.
+//!
+//! Always: exhaustive; what a vault or a broker can tell does not compile until somebody decided how it is said.
+
+use super::{
+    Event as _, Micros, Words,
+    event::{
+        BallastFreed, BrokerBlocked, BrokerConnected, BrokerLost, BrokerRefused, BrokerUnblocked, BrokerUnreachable, DeliveryAbandoned,
+        QueueConsuming, QueueGone, VaultCheckpointed, VaultClosed, VaultOpened, VaultRebuilding, VaultRebuilt, VaultRecovered,
+        VaultStopped,
+    },
+};
+use crate::{
+    broker::{BrokerEvent, Purpose},
+    identifier::{BrokerName, QueueName},
+    relay::{
+        Disposition, Failure,
+        ports::{StopCause, VaultFault},
+    },
+    vault::{RebuildReason, VaultEvent},
+};
+
+/// Says what happened to a vault. For [`crate::vault::Settings::listen`].
+pub fn vault(event: VaultEvent) {
+    match event {
+        VaultEvent::Opened { vault, frames, cut, outstanding, entries } => {
+            if frames > 0 || cut > 0 {
+                VaultRecovered { vault, frames, cut }.emit();
+            }
+            VaultOpened { vault, outstanding, entries }.emit();
+        }
+        VaultEvent::StoreRebuilding { vault, reason } => VaultRebuilding { vault, reason: rebuild(reason) }.emit(),
+        VaultEvent::StoreRebuilt { vault, frames } => VaultRebuilt { vault, frames }.emit(),
+        VaultEvent::Stopped { vault, cause, detail } => {
+            VaultStopped { vault, cause: stop(cause), words: detail.map(|detail| Words::of_system(&detail)) }.emit();
+        }
+        VaultEvent::Checkpointed { vault, rows, entries, sequence } => VaultCheckpointed { vault, rows, entries, sequence }.emit(),
+        VaultEvent::Closed { vault } => VaultClosed { vault }.emit(),
+        VaultEvent::BallastFreed => BallastFreed {}.emit(),
+    }
+}
+
+/// Says what happened to a broker. For [`crate::broker::Observer`].
+pub fn broker(event: BrokerEvent) {
+    match event {
+        BrokerEvent::Connected { broker, purpose } => BrokerConnected { broker: name(&broker), purpose: for_what(purpose) }.emit(),
+        BrokerEvent::NotConnected { broker, purpose, reason, retry_in } => BrokerUnreachable {
+            broker: name(&broker),
+            purpose: for_what(purpose),
+            words: Words::of_system(&reason),
+            retry_micros: Micros(retry_in),
+        }
+        .emit(),
+        BrokerEvent::Lost { broker, purpose, reason } => {
+            BrokerLost { broker: name(&broker), purpose: for_what(purpose), words: Words::of_system(&reason) }.emit();
+        }
+        BrokerEvent::Consuming { broker, queue: of } => QueueConsuming { broker: name(&broker), queue: queue(&of) }.emit(),
+        BrokerEvent::QueueGone { broker, queue: of, reason } => {
+            QueueGone { broker: name(&broker), queue: queue(&of), words: Words::of_system(&reason) }.emit();
+        }
+        BrokerEvent::Abandoned { broker, queue: of } => DeliveryAbandoned { broker: name(&broker), queue: queue(&of) }.emit(),
+        BrokerEvent::Blocked { broker, reason } => BrokerBlocked { broker: name(&broker), words: Words::of_system(&reason) }.emit(),
+        BrokerEvent::Unblocked { broker } => BrokerUnblocked { broker: name(&broker) }.emit(),
+        BrokerEvent::Refused { broker, reason } => BrokerRefused { broker: name(&broker), words: Words::of_system(&reason) }.emit(),
+    }
+}
+
+/// The name comes from the configuration, where it was one.
+fn name(name: &str) -> Option<BrokerName> {
+    name.parse().ok()
+}
+
+/// The name is one of ours.
+fn queue(name: &str) -> Option<QueueName> {
+    name.parse().ok()
+}
+
+const fn for_what(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Consume => "consume",
+        Purpose::Publish => "publish",
+        Purpose::Topology => "topology",
+    }
+}
+
+const fn rebuild(reason: RebuildReason) -> &'static str {
+    match reason {
+        RebuildReason::Unreadable => "unreadable",
+        RebuildReason::Behind => "behind",
+        RebuildReason::RowDamaged => "row-damaged",
+        RebuildReason::Unfinished => "unfinished",
+        RebuildReason::Ledger => "ledger",
+    }
+}
+
+/// The code with which messages wait for such a vault, so that the two can be put together.
+const fn stop(cause: StopCause) -> &'static str {
+    match Failure::Vault(VaultFault::Stopped(cause)).disposition() {
+        Disposition::Wait(code) | Disposition::DeadLetter(code) => code,
+        Disposition::Blame => "vault",
+    }
+}
