@@ -1,12 +1,31 @@
 //! `nakatsugi ask`: one message as a principal, and its reply.
+//!
+//! Always: what is printed decrypted with the principal's key and verified under the relay's. The principal's queue belongs to
+//! this command while it runs: replies to other messages stay in the queue.
 
-use super::{CliError, Outside};
-use crate::identifier::{MessageType, TenantCode};
+use super::{
+    CliError, Outside,
+    peer::{Peer, PeerSettings},
+};
+use crate::{
+    broker::Observer,
+    identifier::{MessageId, MessageType, TenantCode},
+    tenant::lifetime,
+};
 use clap::Args;
-use std::path::PathBuf;
+use serde_json::{json, value::RawValue};
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{runtime, time::timeout};
 
 /// Sign and send one message as a principal, and wait for the reply.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  nakatsugi ask --as-peer peers/disclosure --tenant 142051 self-info.request body.json")]
 pub struct Arguments {
     /// The folder of the principal that asks, with its `peer.toml`.
     #[arg(long, value_name = "FOLDER")]
@@ -20,11 +39,76 @@ pub struct Arguments {
     /// The file with the body, as JSON; `-` for the input.
     #[arg(value_name = "BODY")]
     pub body: PathBuf,
+    /// The message's id; a new one if left out. The same id with the same body is answered with the same reply.
+    #[arg(long, value_name = "UUID")]
+    pub id: Option<MessageId>,
     /// How many seconds to wait for the reply.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub within: u32,
+    /// Print the reply with its id and promise as one line of JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
-pub(super) fn run(_arguments: &Arguments, _outside: &mut Outside<'_>) -> Result<(), CliError> {
-    Err(CliError::NotWired("ask"))
+pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliError> {
+    let settings = PeerSettings::read(&arguments.as_peer)?;
+    let keys = settings.keys()?;
+    let peer = Peer::new(settings, keys);
+    let body = body(&arguments.body)?;
+    let [random @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = outside.entropy.bytes();
+    let id = arguments.id.unwrap_or_else(|| MessageId::from_random(random));
+    let now = outside.clock.now();
+    let times = (now, now.plus_seconds(lifetime(arguments.kind).min(600)));
+    let letter = peer.write(id, arguments.tenant, arguments.kind, times, &body).map_err(CliError::Seal)?;
+
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(CliError::Runtime)?;
+    let reply = runtime.block_on(async {
+        let quiet: Observer = Arc::new(|_| {});
+        let publisher = peer.publisher(Arc::clone(&quiet));
+        let (_intake, mut replies) = peer.intake(64, quiet);
+        let wait = Duration::from_secs(arguments.within.into());
+        let answered = timeout(wait, async {
+            letter.send(&publisher).await.map_err(CliError::Unsent)?;
+            while let Some(delivery) = replies.recv().await {
+                // The broker does not vouch for the property; the claim inside decides.
+                let ours = delivery.route.correlation_id.as_deref() == Some(id.to_string().as_str());
+                if let (true, Ok(reply)) = (ours, peer.read(&delivery.body)) {
+                    if reply.re == Some(id) {
+                        delivery.ticket.ack();
+                        // Time for the acknowledgement to leave before the connection goes.
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        return Ok(reply);
+                    }
+                }
+            }
+            Err(CliError::NoReply(arguments.within))
+        });
+        answered.await.unwrap_or(Err(CliError::NoReply(arguments.within)))
+    })?;
+    if arguments.json {
+        let line = json!({
+            "id": id, "reply": reply.id, "type": reply.kind, "body": reply.body, "promise": reply.promise.to_string(),
+        });
+        writeln!(outside.out, "{line}")?;
+    } else {
+        let value: serde_json::Value = serde_json::from_str(reply.body.get()).map_err(|_| CliError::NoReply(arguments.within))?;
+        writeln!(outside.out, "{value:#}")?;
+    }
+    Ok(())
+}
+
+fn body(path: &Path) -> Result<Box<RawValue>, CliError> {
+    let unreadable = |source| CliError::Body { path: path.to_owned(), message: format!("cannot be read: {source}") };
+    let text = if path == Path::new("-") {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).map_err(unreadable)?;
+        text
+    } else {
+        fs::read_to_string(path).map_err(unreadable)?
+    };
+    let wrong = |error: serde_json::Error| CliError::Body {
+        path: path.to_owned(),
+        message: format!("is not JSON at line {} column {}", error.line(), error.column()),
+    };
+    serde_json::from_str(&text).map_err(wrong)
 }

@@ -2,10 +2,13 @@
 //!
 //! Always: the table of exit codes and the table of next steps are exhaustive.
 
-use super::{Exit, ShareError};
+use super::{Exit, ShareError, demo::SiteError, peer::PeerSettingsError};
 use crate::{
+    broker::{BrokerError, Unpublished},
     config::{ConfigError, OpenError},
+    daemon::ServeError,
     directory::{CatalogueError, DirectoryError},
+    envelope::SealingError,
     identifier::TenantCode,
     telemetry::TelemetryError,
     vault::{CreateError, DataFolderError, FilterError},
@@ -105,9 +108,44 @@ pub enum CliError {
     /// The output is closed.
     #[error("the output could not be written: {0}")]
     Output(#[from] io::Error),
-    /// A part that this build does not have.
-    #[error("`nakatsugi {0}` is not wired")]
-    NotWired(&'static str),
+    /// The daemon did not start.
+    #[error(transparent)]
+    Serve(ServeError),
+    /// A broker.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The configuration names no such broker.
+    #[error("the configuration names no broker of this name")]
+    UnknownBroker,
+    /// The runtime could not be started.
+    #[error("threads could not be started: {0}")]
+    Runtime(io::Error),
+    /// A peer's folder.
+    #[error(transparent)]
+    Peer(#[from] PeerSettingsError),
+    /// The body of a message.
+    #[error("{}: {message}", path.display())]
+    Body {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A message could not be signed or encrypted.
+    #[error(transparent)]
+    Seal(SealingError),
+    /// The broker did not take a message.
+    #[error("the message was not sent: {0}")]
+    Unsent(Unpublished),
+    /// No reply in time.
+    #[error("no reply came within {0} seconds")]
+    NoReply(u32),
+    /// The demonstration's site.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// The demonstration went wrong.
+    #[error("the demonstration failed: {0}")]
+    Demo(String),
 }
 
 impl CliError {
@@ -142,8 +180,20 @@ impl CliError {
                 DataFolderError::InUse => Exit::TryAgain,
                 DataFolderError::Folder(_) => Exit::CannotCreate,
             },
-            Self::Filter(_) | Self::NotWired(_) => Exit::Unavailable,
-            Self::Telemetry(_) | Self::Key(_) => Exit::Software,
+            Self::Serve(error) => match error {
+                ServeError::Config(_) | ServeError::Directory(_) => Exit::Config,
+                ServeError::DataFolder(DataFolderError::InUse) => Exit::TryAgain,
+                ServeError::DataFolder(DataFolderError::Folder(_)) | ServeError::Io(_) => Exit::CannotCreate,
+                ServeError::Topology(_) => Exit::Unavailable,
+                ServeError::Entropy => Exit::Software,
+            },
+            Self::Broker(error) if error.is_transient() => Exit::TryAgain,
+            Self::Filter(_) | Self::Broker(_) | Self::Unsent(_) | Self::Demo(_) => Exit::Unavailable,
+            Self::NoReply(_) => Exit::TryAgain,
+            Self::UnknownBroker => Exit::Usage,
+            Self::Peer(_) | Self::Body { .. } => Exit::NoInput,
+            Self::Site(_) => Exit::CannotCreate,
+            Self::Telemetry(_) | Self::Key(_) | Self::Seal(_) | Self::Runtime(_) => Exit::Software,
             Self::Output(_) => Exit::Output,
         }
     }
@@ -196,7 +246,23 @@ impl CliError {
                 DataFolderError::Folder(_) => "see that the data folder is yours and has room",
             },
             Self::Filter(_) => "run on Linux 4.14 or newer, with seccomp allowed",
-            Self::Telemetry(_) | Self::Key(_) | Self::NotWired(_) => "this is our fault: please report it",
+            Self::Serve(error) => match error {
+                ServeError::Config(_) | ServeError::Directory(_) => "mend it, then run: nakatsugi directory sign",
+                ServeError::DataFolder(DataFolderError::InUse) => "stop the daemon that has it first",
+                ServeError::DataFolder(DataFolderError::Folder(_)) | ServeError::Io(_) => "see that the data folder is yours and has room",
+                ServeError::Topology(_) => "run: nakatsugi topology apply, with the operator's certificate",
+                ServeError::Entropy => "this is the system's fault: see that getrandom(2) answers",
+            },
+            Self::Broker(_) => "see that the broker runs, and that its address and the certificates in the configuration are right",
+            Self::UnknownBroker => "name one of the [[broker]] tables of the configuration",
+            Self::Runtime(_) => "see how many processes and threads this user may have",
+            Self::Peer(_) => "give --as-peer the folder of a principal, with peer.toml and its keys",
+            Self::Body { .. } => "give a file with one JSON object, as schemas/body describes it",
+            Self::Unsent(_) => "see that the broker runs and that this principal may send messages of this type to this tenant",
+            Self::NoReply(_) => "see that the daemon runs; what it could not believe stands in its log as message.dead-lettered",
+            Self::Site(_) => "see that the folder is empty and yours, and that RabbitMQ is installed: deploy/needs rabbitmq-server",
+            Self::Demo(_) => "run it again with --keep FOLDER and read serve.log in that folder",
+            Self::Telemetry(_) | Self::Key(_) | Self::Seal(_) => "this is our fault: please report it",
             Self::Output(_) => "see that the output is open and has room",
         }
     }

@@ -1,19 +1,30 @@
-//! `nakatsugi serve`: configuration → logs → runtime → the daemon.
+//! `nakatsugi serve`: configuration → filter → logs → runtime → the daemon.
 
 use super::{CliError, Outside, left_behind};
-use crate::{config::Configuration, envelope::Environment};
+use crate::{
+    config::Configuration,
+    daemon::{self, SystemClock},
+    envelope::Environment,
+    telemetry,
+    vault::filter,
+};
 use clap::Args;
-use std::path::Path;
+use std::{io, path::Path};
+use tokio::runtime;
 
 /// Serve messages until told to stop.
 #[derive(Debug, Args)]
 pub struct Arguments {}
 
 pub(super) fn run(config: &Path, _arguments: &Arguments, _outside: &mut Outside<'_>) -> Result<(), CliError> {
+    // First of all, as long as there is one thread.
+    let filter = filter::install()?;
     let configuration = Configuration::load(config)?;
     configuration.open_directory()?;
     if let (Environment::Production, Some(left)) = (configuration.env, left_behind(&configuration).first()) {
         return Err(CliError::LeftBehind(left.clone()));
     }
-    Err(CliError::NotWired("serve"))
+    let _written_at_the_end = telemetry::begin(configuration.log, SystemClock, io::stdout())?;
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
+    runtime.block_on(daemon::serve(configuration, filter)).map_err(CliError::Serve)
 }

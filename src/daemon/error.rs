@@ -29,7 +29,4 @@ pub enum ServeError {
     /// The operating system gives no random bytes.
     #[error("the operating system gives no random bytes")]
     Entropy,
-    /// The directory names the relay by other keys than the configuration.
-    #[error("the directory does not know the key {0} of this relay; sign the directory anew with: nakatsugi directory sign")]
-    ForeignKey(String),
 }

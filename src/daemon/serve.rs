@@ -17,7 +17,7 @@ use crate::{
     envelope::Limits,
     identifier::MessageClass,
     keyring::RootKey,
-    relay::{Keys, Relay},
+    relay::{Keys, Relay, ports::Clock as _},
     telemetry::{
         Micros,
         event::{self, Event as _},
@@ -52,7 +52,8 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     let directory = configuration.open_directory()?;
     let tenants = count(directory.tenants().count());
     event::DirectoryLoaded { version: directory.version(), principals: count(directory.principals().count()), tenants }.emit();
-    let keys = own_keys(&configuration, &directory)?;
+    let (signing, decryption) = configuration.relay_keys(&directory, SystemClock.now())?;
+    let keys = Keys { signing, decryption: decryption.into_iter().map(|key| (key.kid().clone(), key)).collect() };
     let entropy = SystemEntropy::open().map_err(|_| ServeError::Entropy)?;
     let outbox = Outbox::new(OutboxLimits { parcels: configuration.limits.outbox as usize, ..OutboxLimits::default() });
     let vaults = Vaults::new(
@@ -151,19 +152,6 @@ async fn finish_what_was_begun(vaults: Vaults) {
         let _ = vaults.resume(name).await;
     }
     std::future::pending::<()>().await;
-}
-
-fn own_keys(configuration: &Configuration, directory: &Directory) -> Result<Keys, ServeError> {
-    let signing = configuration.signing_key()?;
-    let decryption = configuration.decryption_keys()?;
-    let relay = directory.relay();
-    let known = relay.signing.iter().any(|dated| dated.key.kid() == signing.kid());
-    let foreign = decryption.iter().find(|key| !relay.encryption.iter().any(|dated| dated.key.kid() == key.kid()));
-    match (known, foreign) {
-        (true, None) => Ok(Keys { signing, decryption: decryption.into_iter().map(|key| (key.kid().clone(), key)).collect() }),
-        (false, _) => Err(ServeError::ForeignKey(signing.kid().to_string())),
-        (true, Some(key)) => Err(ServeError::ForeignKey(key.kid().to_string())),
-    }
 }
 
 /// The queues of the partitions that this daemon serves.
