@@ -369,7 +369,7 @@ async fn a_blocked_broker_stops_publications_but_no_acknowledgements() {
     let broker = Broker::start(&["blocked"]);
     broker.apply("blocked", &topology()).await;
     let (observer, mut events) = watched();
-    let publisher = broker.publisher_with("blocked", "fujisawa", Duration::from_secs(10), observer);
+    let publisher = broker.publisher_with("blocked", "fujisawa", Duration::from_secs(15), observer);
     let (_intake, mut deliveries) = broker.intake("blocked", "relay", &["nakatsugi.record.0"], silent());
     assert!(ok(&publisher.publish(record(1)).await));
     let held = next(&mut deliveries).await;
