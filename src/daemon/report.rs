@@ -1,14 +1,12 @@
 //! How messages ended, as lines of the log; what brokers and vaults say, `telemetry` turns into lines itself.
 
 use crate::{
-    broker::{BrokerEvent, Purpose, Route},
-    relay::ports::StopCause,
+    broker::Route,
     relay::{End, Known},
     telemetry::{
-        Digest, Micros, Words,
+        Digest, Micros,
         event::{self, Event as _},
     },
-    vault::{RebuildReason, VaultEvent},
 };
 use std::time::Duration;
 
@@ -24,9 +22,6 @@ pub(super) fn message(known: Known, end: &End, route: &Route, took: Duration) {
     };
     match *end {
         End::Answered { index } => answered(None, index),
-        End::Denied { code: "quarantined", index } => {
-            answered(Some("quarantined"), index);
-        }
         End::Denied { code, index } => answered(Some(code), index),
         End::Repeated => {
             if let Known { tenant: Some(tenant), kind: Some(message_type), author: Some(author), id: Some(jti) } = known {

@@ -5,7 +5,7 @@ use super::{
     intake::{Graveyard, Publishers, RunningRelay, take_in},
     post::post,
     reload::{count, reload},
-    report, timers,
+    timers,
 };
 use crate::{
     broker::{
@@ -19,7 +19,7 @@ use crate::{
     keyring::RootKey,
     relay::{Keys, Relay, ports::Clock as _},
     telemetry::{
-        Micros,
+        self, Micros,
         event::{self, Event as _},
     },
     vault::{FilterInstalled, Outbox, OutboxLimits, Settings, Tuning, Vaults},
@@ -64,13 +64,13 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
             environment: configuration.env.to_string(),
             entropy: Arc::new(entropy.clone()),
             outbox: outbox.clone(),
-            listen: Arc::new(report::vault),
+            listen: Arc::new(telemetry::vault),
             tuning: Tuning::default(),
         },
     )?;
     let suspects = Arc::new(Suspects::open(&configuration.data)?);
 
-    let observer: Observer = Arc::new(report::broker);
+    let observer: Observer = Arc::new(telemetry::broker);
     let topology = topology(&configuration, &directory);
     let brokers: Vec<_> = configuration.brokers.iter().map(|broker| (broker_settings(broker), broker.user.as_str().to_owned())).collect();
     for (broker, _) in &brokers {

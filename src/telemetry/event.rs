@@ -299,6 +299,8 @@ events! {
         outstanding: u64,
         /// Entries in its ledger.
         entries: u64,
+        /// How long opening took.
+        micros: Micros,
     }
     /// A vault had not been closed: frames were replayed from its journal.
     VaultRecovered = "vault.recovered", INFO {

@@ -23,11 +23,11 @@ use crate::{
 /// Says what happened to a vault. For [`crate::vault::Settings::listen`].
 pub fn vault(event: VaultEvent) {
     match event {
-        VaultEvent::Opened { vault, frames, cut, outstanding, entries } => {
+        VaultEvent::Opened { vault, frames, cut, outstanding, entries, took } => {
             if frames > 0 || cut > 0 {
                 VaultRecovered { vault, frames, cut }.emit();
             }
-            VaultOpened { vault, outstanding, entries }.emit();
+            VaultOpened { vault, outstanding, entries, micros: Micros(took) }.emit();
         }
         VaultEvent::StoreRebuilding { vault, reason } => VaultRebuilding { vault, reason: rebuild(reason) }.emit(),
         VaultEvent::StoreRebuilt { vault, frames } => VaultRebuilt { vault, frames }.emit(),
