@@ -129,14 +129,14 @@ events! {
     /// A connection stands.
     BrokerConnected = "broker.connected", INFO {
         /// The broker.
-        broker: Option<BrokerName>,
+        broker: BrokerName,
         /// What the connection is for.
         purpose: &'static str,
     }
     /// A connection could not be made; it is tried again.
     BrokerUnreachable = "broker.unreachable", WARN {
         /// The broker.
-        broker: Option<BrokerName>,
+        broker: BrokerName,
         /// What the connection is for.
         purpose: &'static str,
         /// Why.
@@ -147,7 +147,7 @@ events! {
     /// A connection that stood is gone; it is made again.
     BrokerLost = "broker.lost", WARN {
         /// The broker.
-        broker: Option<BrokerName>,
+        broker: BrokerName,
         /// What the connection was for.
         purpose: &'static str,
         /// Why.
@@ -156,44 +156,44 @@ events! {
     /// The broker takes no more publications for now.
     BrokerBlocked = "broker.blocked", WARN {
         /// The broker.
-        broker: Option<BrokerName>,
+        broker: BrokerName,
         /// Why.
         words: Words,
     }
     /// It takes them again.
     BrokerUnblocked = "broker.unblocked", INFO {
         /// The broker.
-        broker: Option<BrokerName>,
+        broker: BrokerName,
     }
     /// The broker refused a publication and closed its channel.
     BrokerRefused = "broker.refused", WARN {
         /// The broker.
-        broker: Option<BrokerName>,
+        broker: BrokerName,
         /// Why.
         words: Words,
     }
     /// A queue is being consumed from.
     QueueConsuming = "broker.consuming", INFO {
         /// The broker.
-        broker: Option<BrokerName>,
+        broker: BrokerName,
         /// The queue.
-        queue: Option<QueueName>,
+        queue: QueueName,
     }
     /// A queue is missing or no longer gives messages: its tenants are not served from this broker.
     QueueGone = "broker.queue-gone", ERROR {
         /// The broker.
-        broker: Option<BrokerName>,
+        broker: BrokerName,
         /// The queue.
-        queue: Option<QueueName>,
+        queue: QueueName,
         /// Why.
         words: Words,
     }
     /// A delivery was dropped unsettled, which is a bug; it comes back when its channel ends.
     DeliveryAbandoned = "broker.abandoned", WARN {
         /// The broker.
-        broker: Option<BrokerName>,
+        broker: BrokerName,
         /// The queue.
-        queue: Option<QueueName>,
+        queue: QueueName,
     }
     /// A message was answered or denied, and its ledger entry is durable.
     MessageAnswered = "message.answered", INFO {
@@ -299,6 +299,8 @@ events! {
         outstanding: u64,
         /// Entries in its ledger.
         entries: u64,
+        /// How long it took.
+        micros: Micros,
     }
     /// A vault had not been closed: frames were replayed from its journal.
     VaultRecovered = "vault.recovered", INFO {

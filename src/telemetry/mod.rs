@@ -14,13 +14,11 @@
 pub mod event;
 mod field;
 mod line;
-mod report;
 mod writer;
 
 pub use event::{Description, EVENTS, Event};
 pub use field::{Digest, Field, Micros, Route, Words};
 pub use line::Lines;
-pub use report::{broker, vault};
 pub use writer::{Flush, Writer};
 
 use crate::{config::LogFormat, relay::ports::Clock};

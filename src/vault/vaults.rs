@@ -363,10 +363,6 @@ impl fmt::Debug for DiskVault {
 }
 
 impl ports::Vault for DiskVault {
-    fn floor(&self) -> Timestamp {
-        self.0.floor()
-    }
-
     fn recall(&self, message: &MessageKey) -> Result<Option<Remembered>, VaultFault> {
         self.0.recall(message)
     }
