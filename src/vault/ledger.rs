@@ -170,6 +170,18 @@ impl LedgerFiles {
         Ok(usize::try_from(index % WIDTH).ok().and_then(|at| read_bundle(&bundle).nth(at)))
     }
 
+    /// Appends every commitment that is counted to a frontier; one that is missing makes it end too early.
+    pub(super) fn recompute(&self, frontier: &mut Frontier) -> io::Result<()> {
+        for tile in 0..self.size.div_ceil(WIDTH) {
+            let bundle = read_if_there(&self.bundle(tile))?;
+            let counted = usize::try_from((self.size - tile * WIDTH).min(WIDTH)).unwrap_or_default();
+            for (commitment, _) in read_bundle(&bundle).take(counted) {
+                frontier.append(&commitment);
+            }
+        }
+        Ok(())
+    }
+
     /// The size of the ledger in these files.
     pub(super) const fn size(&self) -> u64 {
         self.size
