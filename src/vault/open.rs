@@ -196,7 +196,7 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
     if rebuild.is_some() || ledger.size() > found.manifest.ledger.size() {
         let cut = applied.cut(position);
         write_cut(&store, &mut ledger, &cut)
-            .and_then(|_| finish_cut(&found.dir, found.keyring.manifest(), name, found.manifest.epoch, &store, &ledger, &cut))
+            .and_then(|_| finish_cut(&found.dir, found.keyring.manifest(), name, found.manifest.epoch, &store, &mut ledger, &cut))
             .map_err(cut_failure)?;
         applied.settled();
         settling.last = Some(position);
