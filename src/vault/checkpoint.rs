@@ -101,7 +101,7 @@ impl Core {
             Some(store) => {
                 let mut ledger = lock(&self.ledger);
                 write_cut(store, &mut ledger, &cut).and_then(|rows| {
-                    finish_cut(&self.dir, self.keyring.manifest(), self.name, self.epoch, store, &ledger, &cut).map(|()| rows)
+                    finish_cut(&self.dir, self.keyring.manifest(), self.name, self.epoch, store, &mut ledger, &cut).map(|()| rows)
                 })
             }
             None => return Err(VaultFault::Stopped(self.stopped().unwrap_or(StopCause::Store))),
@@ -157,7 +157,7 @@ pub(super) fn finish_cut(
     vault: VaultName,
     epoch: u32,
     store: &Store,
-    ledger: &LedgerFiles,
+    ledger: &mut LedgerFiles,
     cut: &Cut,
 ) -> Result<(), CutError> {
     store.seal_up_to(Sentinel::of(&cut.position)).map_err(CutError::Store)?;

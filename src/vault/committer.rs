@@ -56,6 +56,9 @@ impl Drop for Leading<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.stop(StopCause::Journal, Some("the committer failed".to_owned()));
+            // Who queued meanwhile, trusting this lead, is answered here; who comes later leads and finds the vault stopped.
+            lock(&self.0.queue).led = false;
+            self.0.fail_waiting();
         }
     }
 }

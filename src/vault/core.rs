@@ -156,7 +156,7 @@ impl Core {
     }
 
     pub(super) fn store_fault(&self, error: &StoreError) -> VaultFault {
-        self.stop(error.cause(), Some(error.to_string()))
+        self.stop(error.cause(), Some(error.detail()))
     }
 
     /// A row that is missing, does not open or makes no sense.

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! group  = header(64) ‖ (length(4) ‖ frame)… ‖ tag(32) ‖ envelopes ‖ zeros to a multiple of 8
-//! header = magic(4) ‖ envelopes present(1) ‖ 0(3) ‖ frames' bytes(4) ‖ envelopes' bytes(4) ‖ frames(4) ‖ 0(4)
+//! header = magic(4) ‖ mark(4) ‖ frames' bytes(4) ‖ envelopes' bytes(4) ‖ frames(4) ‖ 0(4)
 //!          ‖ first sequence(8) ‖ tag of the group before(32)
-//! tag    = HMAC-SHA-256[journal key](header with bytes 4 to 8 zero ‖ frames)
+//! tag    = HMAC-SHA-256[journal key](header with the mark zero ‖ frames)
+//! mark   = 0, or where the envelopes were dropped: HMAC-SHA-256[journal key]("envelopes dropped" ‖ tag), 4 bytes
 //! ```
 //!
 //! Always: groups form a chain by their tags, which cover the envelopes by their SHA-256 in the frames; so a segment may be
-//! rewritten without envelopes (the flag says so) and the chain still holds. Absent: files.
+//! rewritten without envelopes (the mark says so) and the chain still holds. Absent: files.
 
 use super::{
     codec::{Put, Take, len32},
@@ -49,9 +50,6 @@ pub(super) fn encode(key: &MacKey, first: u64, previous: &[u8; 32], parts: &[Par
         out.block(part.frame);
     }
     let tag = key.tag(&[out]);
-    if let Some(present) = out.get_mut(4) {
-        *present = 1;
-    }
     out.extend_from_slice(&tag);
     for parcel in parts.iter().flat_map(|part| part.parcels) {
         out.extend_from_slice(&parcel.body);
@@ -80,8 +78,13 @@ pub(super) enum Found {
     Invalid,
 }
 
+/// What stands in the header of a group whose envelopes were dropped.
+fn dropped_mark(key: &MacKey, tag: &[u8; TAG_LEN]) -> Option<[u8; 4]> {
+    key.tag(&[b"envelopes dropped", tag]).first_chunk().copied()
+}
+
 struct Header {
-    bodies_present: bool,
+    mark: [u8; 4],
     frames: usize,
     bodies: usize,
     count: u32,
@@ -92,21 +95,25 @@ struct Header {
 impl Header {
     fn take(from: &mut Take<'_>) -> Option<Self> {
         (from.array()? == MAGIC).then_some(())?;
-        let bodies_present = match from.array()? {
-            [0, 0, 0, 0] => false,
-            [1, 0, 0, 0] => true,
-            _ => return None,
-        };
+        let mark = from.array()?;
         let frames = usize::try_from(from.u32()?).ok()?;
         let bodies = usize::try_from(from.u32()?).ok()?;
         let count = from.u32()?;
         (from.u32()? == 0).then_some(())?;
-        Some(Self { bodies_present, frames, bodies, count, first: from.u64()?, previous: from.array()? })
+        Some(Self { mark, frames, bodies, count, first: from.u64()?, previous: from.array()? })
     }
 }
 
+/// A group's frames, without a look at the envelopes.
+struct Opened {
+    header: Header,
+    bodies_present: bool,
+    records: Vec<Record>,
+    tag: [u8; TAG_LEN],
+}
+
 /// The header, frames and tag of a group, if the tag holds.
-fn open(key: &MacKey, bytes: &[u8]) -> Option<(Header, Vec<Record>, [u8; 32])> {
+fn open(key: &MacKey, bytes: &[u8]) -> Option<Opened> {
     let mut from = Take(bytes);
     let header = Header::take(&mut from)?;
     let frames = from.bytes(header.frames)?;
@@ -116,10 +123,12 @@ fn open(key: &MacKey, bytes: &[u8]) -> Option<(Header, Vec<Record>, [u8; 32])> {
         flags.fill(0);
     }
     (key.tag(&[&covered, frames]) == tag).then_some(())?;
+    let bodies_present = header.mark == [0; 4];
+    (bodies_present || Some(header.mark) == dropped_mark(key, &tag)).then_some(())?;
     let mut frames = Take(frames);
     let records: Vec<Record> = (0..header.count).map(|_| Record::decode(frames.block()?)).collect::<Option<_>>()?;
     frames.end()?;
-    Some((header, records, tag))
+    Some(Opened { header, bodies_present, records, tag })
 }
 
 /// Reads the group at the beginning of these bytes.
@@ -131,9 +140,9 @@ pub(super) fn read(key: &MacKey, bytes: &[u8]) -> Found {
 }
 
 fn group(key: &MacKey, bytes: &[u8]) -> Option<Group> {
-    let (header, records, tag) = open(key, bytes)?;
+    let Opened { header, bodies_present, records, tag } = open(key, bytes)?;
     let mut length = HEADER_LEN + header.frames + TAG_LEN;
-    if header.bodies_present {
+    if bodies_present {
         let mut bodies = Take(bytes.get(length..)?.get(..header.bodies)?);
         for parcel in records.iter().flat_map(Record::parcels) {
             let body = bodies.bytes(usize::try_from(parcel.length).ok()?)?;
@@ -145,7 +154,7 @@ fn group(key: &MacKey, bytes: &[u8]) -> Option<Group> {
     Some(Group { first: header.first, previous: header.previous, tag, records, length: length.next_multiple_of(ALIGN) })
 }
 
-/// How many bytes must be read to open the frames of the group with this header, and whether it has envelopes.
+/// How many bytes must be read to open the frames of the group with this header.
 pub(super) fn frames_end(header: &[u8; HEADER_LEN]) -> Option<usize> {
     Header::take(&mut Take(header)).map(|header| HEADER_LEN + header.frames + TAG_LEN)
 }
@@ -160,12 +169,12 @@ pub(super) struct Envelopes {
 
 /// The parcels of one frame, from the bytes up to [`frames_end`].
 pub(super) fn envelopes(key: &MacKey, bytes: &[u8], frame: u32) -> Option<Envelopes> {
-    let (header, records, _) = open(key, bytes)?;
+    let Opened { header, bodies_present, records, .. } = open(key, bytes)?;
     let mut at = u64::try_from(HEADER_LEN + header.frames + TAG_LEN).ok()?;
     for (number, record) in records.into_iter().enumerate() {
         let mut parcels = Vec::new();
         for parcel in record.parcels() {
-            parcels.push((parcel.clone(), header.bodies_present.then_some(at)));
+            parcels.push((parcel.clone(), bodies_present.then_some(at)));
             at += u64::from(parcel.length);
         }
         if u32::try_from(number) == Ok(frame) {
@@ -178,4 +187,96 @@ pub(super) fn envelopes(key: &MacKey, bytes: &[u8], frame: u32) -> Option<Envelo
 /// Whether a group that holds together begins anywhere in these bytes.
 pub(super) fn stands_in(key: &MacKey, bytes: &[u8]) -> bool {
     (0..bytes.len()).step_by(ALIGN).filter_map(|at| bytes.get(at..)).any(|rest| rest.starts_with(&MAGIC) && group(key, rest).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        calendar::Timestamp,
+        identifier::{MessageId, MessageType, VaultName},
+        keyring::{Blind, Keyring, Secrets},
+        ledger::Commitment,
+        vault::frame::Handled,
+    };
+
+    fn keyring() -> Keyring {
+        Keyring::new(VaultName::Platform, Secrets::new([1; 32], [2; 32])).unwrap()
+    }
+
+    fn parcel(body: &[u8]) -> Arc<Parcel> {
+        Arc::new(Parcel {
+            id: MessageId::from_random([1; 16]),
+            kind: MessageType::SelfInfoReply,
+            re: None,
+            recipient: "disclosure".parse().unwrap(),
+            deadline: Timestamp::from_millis(0),
+            body: body.into(),
+        })
+    }
+
+    fn handled(parcels: &[Arc<Parcel>]) -> Record {
+        Record::Handled(Handled {
+            message: Blind([0; 16]),
+            expires: Timestamp::from_millis(0),
+            memory: vec![1],
+            commitment: Commitment([0; 32]),
+            entry: vec![2],
+            rows: vec![],
+            parcels: parcels.iter().map(|parcel| ParcelRecord::of(parcel)).collect(),
+        })
+    }
+
+    /// Two frames, three envelopes.
+    fn written(keyring: &Keyring) -> Vec<u8> {
+        let (first, second) = ([parcel(b"one"), parcel(b"two")], [parcel(b"three")]);
+        let (a, b) = (handled(&first).encode(), handled(&second).encode());
+        let parts = [Part { frame: &a, parcels: &first }, Part { frame: &b, parcels: &second }];
+        let mut out = Vec::new();
+        encode(keyring.journal(), 7, &[9; 32], &parts, &mut out);
+        out
+    }
+
+    #[test]
+    fn any_changed_bit_makes_a_group_invalid() {
+        let (keyring, mut bytes) = (keyring(), written(&keyring()));
+        let Found::Group(group) = read(keyring.journal(), &bytes) else { panic!("not a group") };
+        assert_eq!((group.first, group.previous, group.records.len(), group.length), (7, [9; 32], 2, bytes.len()));
+        let envelopes_end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+        for at in 0..=envelopes_end {
+            for bit in 0..8 {
+                bytes[at] ^= 1 << bit;
+                assert!(matches!(read(keyring.journal(), &bytes), Found::Invalid), "bit {bit} of byte {at}");
+                bytes[at] ^= 1 << bit;
+            }
+        }
+        for length in 1..=envelopes_end {
+            assert!(matches!(read(keyring.journal(), &bytes[..length]), Found::Invalid), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn a_group_whose_envelopes_were_dropped_keeps_its_tag() {
+        let (keyring, mut bytes) = (keyring(), written(&keyring()));
+        let Found::Group(whole) = read(keyring.journal(), &bytes) else { panic!("not a group") };
+        let end = frames_end(bytes.first_chunk().unwrap()).unwrap();
+        let at = |bytes: &[u8], frame| envelopes(keyring.journal(), &bytes[..end], frame).unwrap();
+        let offsets: Vec<_> = at(&bytes, 1).parcels.iter().map(|(_, at)| at.unwrap() - end as u64).collect();
+        assert_eq!((at(&bytes, 1).sequence, offsets), (8, vec![6]));
+        bytes[4..8].copy_from_slice(&dropped_mark(keyring.journal(), &whole.tag).unwrap());
+        bytes.truncate(end);
+        bytes.resize(end.next_multiple_of(ALIGN), 0);
+        let Found::Group(without) = read(keyring.journal(), &bytes) else { panic!("not a group") };
+        assert_eq!((whole.tag, whole.records), (without.tag, without.records));
+        assert!(at(&bytes, 0).parcels.iter().all(|(_, at)| at.is_none()));
+    }
+
+    #[test]
+    fn a_group_is_found_behind_anything() {
+        let (keyring, bytes) = (keyring(), written(&keyring()));
+        assert!(stands_in(keyring.journal(), &[&[0xff; 24], bytes.as_slice()].concat()));
+        assert!(!stands_in(keyring.journal(), &bytes[..bytes.len() - 8]));
+        let other = Keyring::new(VaultName::Platform, Secrets::new([3; 32], [2; 32])).unwrap();
+        assert!(!stands_in(other.journal(), &bytes));
+    }
 }

@@ -33,6 +33,8 @@ pub(super) struct LedgerFiles {
     leaves: Vec<TreeHash>,
     /// How long the bundle of the unfinished tile is.
     bundle: u64,
+    /// Tiles that are finished, while the manifest may still name what they were before.
+    finished: Vec<u64>,
 }
 
 /// `x001/x234/067` for 1234067 (C2SP tlog-tiles).
@@ -67,7 +69,7 @@ impl LedgerFiles {
     /// The files up to the size of this frontier; `None` if they do not agree with it.
     pub(super) fn open(dir: PathBuf, frontier: &Frontier) -> io::Result<Option<Self>> {
         let (tile, width) = (frontier.size() / WIDTH, frontier.size() % WIDTH);
-        let mut files = Self { dir, size: frontier.size(), leaves: Vec::new(), bundle: 0 };
+        let mut files = Self { dir, size: frontier.size(), leaves: Vec::new(), bundle: 0, finished: Vec::new() };
         if width > 0 {
             let bytes = read_if_there(&files.partial(tile).join(width.to_string()))?;
             files.leaves = bytes.as_chunks().0.to_vec();
@@ -82,7 +84,7 @@ impl LedgerFiles {
 
     /// The files of a ledger that is written anew from its first entry.
     pub(super) const fn anew(dir: PathBuf) -> Self {
-        Self { dir, size: 0, leaves: Vec::new(), bundle: 0 }
+        Self { dir, size: 0, leaves: Vec::new(), bundle: 0, finished: Vec::new() }
     }
 
     fn tile(&self, tile: u64) -> PathBuf {
@@ -114,10 +116,7 @@ impl LedgerFiles {
             self.size += now.len() as u64;
             if self.size.is_multiple_of(WIDTH) {
                 write_durably(&self.tile(tile), self.leaves.as_flattened())?;
-                match fs::remove_dir_all(self.partial(tile)) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
+                self.finished.push(tile);
                 (self.leaves, self.bundle) = (Vec::new(), 0);
             } else {
                 let folder = self.partial(tile);
@@ -129,8 +128,17 @@ impl LedgerFiles {
         Ok(())
     }
 
-    /// Removes the unfinished tiles of lesser width, once the manifest names this size.
-    pub(super) fn tidy(&self) -> io::Result<()> {
+    /// Removes the unfinished tiles that later ones have replaced. Only once the manifest names this size: until then it
+    /// needs the one it names.
+    pub(super) fn tidy(&mut self) -> io::Result<()> {
+        // Also what an end at the wrong moment left of the tile before.
+        let before = (self.size / WIDTH).checked_sub(1);
+        for tile in std::mem::take(&mut self.finished).into_iter().chain(before) {
+            match fs::remove_dir_all(self.partial(tile)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
         let folder = self.partial(self.size / WIDTH);
         let newest = self.leaves.len().to_string();
         for entry in fs::read_dir(&folder).into_iter().flatten() {
@@ -168,6 +176,18 @@ impl LedgerFiles {
         }
         let bundle = read_if_there(&self.bundle(index / WIDTH))?;
         Ok(usize::try_from(index % WIDTH).ok().and_then(|at| read_bundle(&bundle).nth(at)))
+    }
+
+    /// Appends every commitment that is counted to a frontier; one that is missing makes it end too early.
+    pub(super) fn recompute(&self, frontier: &mut Frontier) -> io::Result<()> {
+        for tile in 0..self.size.div_ceil(WIDTH) {
+            let bundle = read_if_there(&self.bundle(tile))?;
+            let counted = usize::try_from((self.size - tile * WIDTH).min(WIDTH)).unwrap_or_default();
+            for (commitment, _) in read_bundle(&bundle).take(counted) {
+                frontier.append(&commitment);
+            }
+        }
+        Ok(())
     }
 
     /// The size of the ledger in these files.
@@ -226,7 +246,11 @@ mod tests {
         LedgerFiles::anew(path.clone()).append(&entries(0..300)).unwrap();
         let mut files = LedgerFiles::open(path.clone(), &frontier(300)).unwrap().expect("the files agree");
         files.append(&entries(300..600)).unwrap();
+        drop(files);
+        let mut files = LedgerFiles::open(path.clone(), &frontier(300)).unwrap().expect("what the manifest names is still there");
+        files.append(&entries(300..600)).unwrap();
         files.tidy().unwrap();
+        assert!(!path.join("tile/0/001.p").exists());
         let files = LedgerFiles::open(path.clone(), &frontier(600)).unwrap().expect("the files agree");
         for index in [0, 255, 256, 299, 300, 511, 512, 599] {
             assert_eq!(files.entry(index).unwrap(), entries(index..index + 1).pop());

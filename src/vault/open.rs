@@ -147,7 +147,7 @@ fn disk(cause: StopCause) -> impl Fn(io::Error) -> Failure {
 
 fn cut_failure(error: CutError) -> Failure {
     match error {
-        CutError::Store(error) => (error.cause(), Some(error.to_string())),
+        CutError::Store(error) => (error.cause(), Some(error.detail())),
         CutError::Ledger(error) => disk(StopCause::Ledger)(error),
         CutError::Manifest(error) => disk(StopCause::Manifest)(error),
     }
@@ -196,7 +196,7 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
     if rebuild.is_some() || ledger.size() > found.manifest.ledger.size() {
         let cut = applied.cut(position);
         write_cut(&store, &mut ledger, &cut)
-            .and_then(|_| finish_cut(&found.dir, found.keyring.manifest(), name, found.manifest.epoch, &store, &ledger, &cut))
+            .and_then(|_| finish_cut(&found.dir, found.keyring.manifest(), name, found.manifest.epoch, &store, &mut ledger, &cut))
             .map_err(cut_failure)?;
         applied.settled();
         settling.last = Some(position);
@@ -273,7 +273,7 @@ fn trusted(around: &Surroundings, found: &Found) -> Result<Result<Base, RebuildR
     let (sentinel, outstanding, store) = match opened {
         Ok(opened) => opened,
         Err(error) if error.cause() == StopCause::StoreDamaged => return Ok(Err(RebuildReason::Unreadable)),
-        Err(error) => return Err((error.cause(), Some(error.to_string()))),
+        Err(error) => return Err((error.cause(), Some(error.detail()))),
     };
     let agrees = match sentinel {
         Some(sentinel) if sentinel.sequence == position.sequence => sentinel == Sentinel::of(position),
@@ -330,7 +330,7 @@ fn anew(around: &Surroundings, found: &Found, reason: RebuildReason) -> Result<B
         sync_dir(dir)
     };
     aside().map_err(disk(StopCause::Store))?;
-    let store = Store::open(around.filter, &store, around.tuning.cache_bytes).map_err(|error| (error.cause(), Some(error.to_string())))?;
+    let store = Store::open(around.filter, &store, around.tuning.cache_bytes).map_err(|error| (error.cause(), Some(error.detail())))?;
     Ok(Base {
         store,
         ledger: LedgerFiles::anew(dir.join(LEDGER)),
@@ -392,7 +392,12 @@ impl Core {
     /// Recomputes the ledger's edge from all that is in its files and behind them.
     pub(super) fn recompute_ledger(&self) -> Result<Frontier, VaultFault> {
         let mut frontier = Frontier::default();
-        for index in 0..self.ledger().size() {
+        let recomputed = {
+            let files = lock(&self.ledger);
+            files.recompute(&mut frontier).map(|()| files.size())
+        };
+        let from_files = recomputed.map_err(|error| self.io_fault(StopCause::Ledger, &error))?;
+        for index in from_files..self.ledger().size() {
             let (commitment, _) = self.sealed_entry(index)?.ok_or_else(|| self.stop(StopCause::Ledger, None))?;
             frontier.append(&commitment);
         }

@@ -43,6 +43,14 @@ pub(super) enum StoreError {
 }
 
 impl StoreError {
+    /// What to tell those who run it. Of sled's own words only the system's: others may hold pieces of pages.
+    pub(super) fn detail(&self) -> String {
+        match self {
+            Self::Sled(sled::Error::Io(error)) | Self::Folder(error) => format!("{self}: {error}"),
+            Self::Sled(_) | Self::Panicked | Self::Blob => self.to_string(),
+        }
+    }
+
     /// Why the vault stops for it.
     pub(super) fn cause(&self) -> StopCause {
         match self {

@@ -334,3 +334,30 @@ async fn a_byte_changed_anywhere_in_the_store_loses_nothing() {
     }
     assert!(reasons.contains(&RebuildReason::Unreadable), "{reasons:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_whose_making_was_cut_short_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = site(dir.path(), never());
+    let vault = first.vault().await;
+    let mut number = 0;
+    while !first.folder().join("journal/0000000000000003.seg").exists() {
+        vault.commit(frame(number % 40, 100, 20_000)).await.unwrap();
+        number += 1;
+    }
+    drop(vault);
+    let folder = first.folder();
+    let data = first.kill();
+    let header = fs::read(folder.join("journal/0000000000000003.seg")).unwrap()[..50].to_vec();
+    for half in [header, Vec::new(), vec![0; 4096]] {
+        fs::write(folder.join("journal/0000000000000004.seg"), half).unwrap();
+        let site = site(&data, never());
+        let vault = site.vault().await;
+        assert_eq!(vault.ledger().size(), number);
+        assert!(!folder.join("journal/0000000000000004.seg").exists());
+        drop(vault);
+        site.kill();
+    }
+    fs::remove_file(folder.join("journal/0000000000000002.seg")).unwrap();
+    assert_eq!(site(&data, never()).fault().await, STOPPED(StopCause::JournalDamaged));
+}
