@@ -1,9 +1,10 @@
 //! The envelope vectors: made by other code (`schemas/vectors/generate.py`), judged by ours.
 //!
 //! Always: an accepted envelope is decrypted, verified and decoded, and says what the vector says; a refused one ends as a
-//! dead letter for the vector's reason; the holder of a reply computes what the ledger commits to. Absent: routing, deduplication and `exp`, which need more than the envelope.
+//! dead letter for the vector's reason; the holder of a reply computes what the ledger commits to. Absent: routing,
+//! deduplication and `exp`, which need more than the envelope.
 
-#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test stops at what is not as it must be")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test stops at what is not as it must be")]
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use nakatsugi::{
