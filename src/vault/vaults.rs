@@ -187,7 +187,7 @@ impl Vaults {
                 Ok(DiskVault(core))
             }
             Err(fault) => {
-                self.leave_alone(name, fault.clone());
+                self.leave_alone(name, fault);
                 Err(fault)
             }
         }
@@ -200,10 +200,10 @@ impl Vaults {
                 Ok(()) => return Some(Ok(DiskVault(Arc::clone(core)))),
                 Err(fault) => fault,
             },
-            Slot::Failed(fault) => return Some(Err(fault.clone())),
+            Slot::Failed(fault) => return Some(Err(*fault)),
             Slot::Retry(_) => return None,
         };
-        self.leave_alone(name, fault.clone());
+        self.leave_alone(name, fault);
         Some(Err(fault))
     }
 

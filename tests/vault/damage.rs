@@ -153,7 +153,7 @@ async fn a_lost_store_or_ledger_is_rebuilt_from_the_journal_with_nothing_missing
         let expected = [
             VaultEvent::StoreRebuilding { vault: tenant(), reason },
             VaultEvent::StoreRebuilt { vault: tenant(), frames: 20 },
-            VaultEvent::Opened { vault: tenant(), frames: 20, cut: 0, outstanding: 20, entries: 20 },
+            VaultEvent::Opened { vault: tenant(), frames: 20, cut: 0, outstanding: 20, entries: 20, took: std::time::Duration::ZERO },
         ];
         assert_eq!(site.events(), expected, "case {case}");
         assert_all(&vault, 20);
