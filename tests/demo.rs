@@ -5,11 +5,8 @@ use std::{env, fs, process::Command};
 #[test]
 fn the_demonstration_loses_nothing_and_leaves_nothing() {
     let temporary = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_nakatsugi"))
-        .args(["demo", "--residents", "20"])
-        .env("TMPDIR", temporary.path())
-        .output()
-        .unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_nakatsugi")).args(["demo", "--residents", "20"]).env("TMPDIR", temporary.path()).output().unwrap();
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}\n{errors}");
     let summary: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();

@@ -252,7 +252,10 @@ impl CliError {
                 ServeError::DataFolder(DataFolderError::Folder(_)) | ServeError::Io(_) | ServeError::PlatformVault(_) => {
                     "see that the data folder is yours and has room"
                 }
-                ServeError::Topology(_) => "run: nakatsugi topology apply, with the operator's certificate",
+                ServeError::Topology(BrokerError::Missing(_) | BrokerError::Different { .. }) => {
+                    "run: nakatsugi topology apply, with the operator's certificate"
+                }
+                ServeError::Topology(_) => "see that the [[broker]] table's address and its three PEM files are right",
                 ServeError::Entropy => "this is the system's fault: see that getrandom(2) answers",
             },
             Self::Broker(_) => "see that the broker runs, and that its address and the certificates in the configuration are right",
