@@ -1,0 +1,19 @@
+//! What the whole daemon promises: the real binary, a real RabbitMQ over mutual TLS, a real disk.
+//!
+//! Always: one node and one site for the run (`stage`); tests take turns on it, each with tenants of its own, and start the
+//! daemon themselves.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says where"
+)]
+
+mod canaries;
+mod graveyard;
+mod kills;
+mod search;
+mod stage;
