@@ -32,9 +32,10 @@ pub(crate) async fn empty(uri: &str, folder: &Path) -> Vec<Dead> {
         let delivery = message.delivery;
         let text = |text: &Option<ShortString>| text.as_ref().map_or("", ShortString::as_str).to_owned();
         let headers = delivery.properties.headers().as_ref().map(|table| table.inner().iter());
-        let headers = headers.into_iter().flatten().map(|(name, value)| match value {
-            AMQPValue::LongString(text) => (name.as_str().to_owned(), String::from_utf8(text.as_bytes().to_vec()).unwrap()),
-            other => panic!("{name}: {other:?}"),
+        // The broker adds numbers of its own; ours are texts.
+        let headers = headers.into_iter().flatten().filter_map(|(name, value)| match value {
+            AMQPValue::LongString(text) => Some((name.as_str().to_owned(), String::from_utf8(text.as_bytes().to_vec()).unwrap())),
+            _ => None,
         });
         all.push(Dead {
             message_id: text(delivery.properties.message_id()),

@@ -38,6 +38,7 @@ impl Moments {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_requests_survive_ten_kills_each_answered_and_entered_once() {
     let mut stage = stage().await;
+    stage.bury_the_dead().await;
     let seed = u64::from_be_bytes(stage.entropy.bytes()[..8].try_into().unwrap());
     eprintln!("moments of the kills follow from seed {seed:#018x}");
     let mut moments = Moments(seed);

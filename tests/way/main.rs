@@ -13,7 +13,12 @@
 )]
 
 mod canaries;
+mod damage;
 mod graveyard;
 mod kills;
+mod order;
+mod refusals;
+mod reload;
 mod search;
 mod stage;
+mod stop;
