@@ -1,6 +1,6 @@
 //! A thousand requests while the daemon is killed ten times: nothing is lost, nothing happens twice.
 
-use crate::stage::{Answers, Of, now, stage};
+use crate::stage::{Answers, Of, Stage, now, stage};
 use futures_util::future::try_join_all;
 use nakatsugi::{
     cli::{
@@ -12,7 +12,7 @@ use nakatsugi::{
     relay::ports::Entropy as _,
 };
 use serde_json::json;
-use std::{collections::HashMap, fs, time::Duration};
+use std::{collections::HashMap, env, fs, time::Duration};
 use tokio::{task::JoinSet, time::sleep};
 
 const KILLS: usize = 10;
@@ -35,11 +35,23 @@ impl Moments {
     }
 }
 
+/// The seed of an earlier run, to see it again.
+fn seed() -> Option<u64> {
+    let given = env::var_os("NAKATSUGI_SEED")?.into_string().unwrap();
+    Some(u64::from_str_radix(given.trim_start_matches("0x"), 16).unwrap())
+}
+
+/// How often the process died with the same message alone in hand.
+fn worst_suspicion(stage: &Stage) -> u32 {
+    let suspects = fs::read_to_string(stage.data().join("suspects")).unwrap_or_default();
+    suspects.lines().map(|line| line.split_once(' ').unwrap().0.parse().unwrap()).max().unwrap_or(0)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_requests_survive_ten_kills_each_answered_and_entered_once() {
     let mut stage = stage().await;
     stage.bury_the_dead().await;
-    let seed = u64::from_be_bytes(stage.entropy.bytes()[..8].try_into().unwrap());
+    let seed = seed().unwrap_or_else(|| u64::from_be_bytes(stage.entropy.bytes()[..8].try_into().unwrap()));
     eprintln!("moments of the kills follow from seed {seed:#018x}");
     let mut moments = Moments(seed);
     let (fujisawa, yokohama) = Of::Kills.tenants();
@@ -54,7 +66,7 @@ async fn a_thousand_requests_survive_ten_kills_each_answered_and_entered_once() 
 
     let (mut questions, mut puts) = (Vec::new(), [Vec::new(), Vec::new()]);
     let mut sending = JoinSet::new();
-    let (mut recovered, mut repeated) = (0, 0);
+    let (mut recovered, mut repeated, mut suspected) = (0, 0, 0);
     for kill in 0..KILLS {
         // The last resident is unknown to the tenant.
         let asked = |tenant: TenantCode| (0..BATCH as u32).map(move |index| Resident { tenant, index: index % RESIDENTS });
@@ -79,7 +91,9 @@ async fn a_thousand_requests_survive_ten_kills_each_answered_and_entered_once() 
         repeated += running.events("message.repeated").len();
         assert!(running.errors().is_empty(), "{:#?}", running.errors());
         running = stage.serve().await;
+        suspected = suspected.max(worst_suspicion(&stage));
     }
+    assert!(suspected < 3, "an innocent was alone at three deaths");
     assert_eq!(questions.len(), 1_000);
     while let Some(sent) = sending.join_next().await {
         sent.unwrap();
@@ -100,17 +114,14 @@ async fn a_thousand_requests_survive_ten_kills_each_answered_and_entered_once() 
         voice.gather_rest(&mut put_answers).await;
     }
     eprintln!(
-        "vaults recovered {recovered} times, {repeated} messages were recognised, {} replies came again",
+        "vaults recovered {recovered} times, {repeated} messages were recognised, {} replies came again, the worst suspicion was {suspected}",
         answers.repeats() + put_answers.repeats()
     );
     assert!(recovered > 0, "no kill hit anything: the test shows nothing");
 
-    // Nothing is left anywhere, and nobody is suspected.
+    // Nothing is left anywhere, and nobody was taken for the cause of the deaths.
     drop((disclosure, municipal));
     assert_eq!(stage.left_over(), (0, 0));
-    let suspects = fs::read_to_string(stage.data().join("suspects")).unwrap_or_default();
-    let worst = suspects.lines().map(|line| line.split_once(' ').unwrap().0.parse::<u32>().unwrap()).max();
-    assert!(worst.is_none_or(|count| count < 3), "{suspects}");
 
     // One entry for each message, committed to by its reply.
     let mut others = 0;
