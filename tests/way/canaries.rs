@@ -197,3 +197,41 @@ async fn a_message_that_is_signed_but_not_encrypted_is_found() {
     let dead = stage.bury_the_dead().await;
     assert!(dead.iter().any(|dead| !search.bytes("nakatsugi.dead".as_ref(), &dead.body).is_empty()));
 }
+
+#[cfg(feature = "sabotage")]
+#[tokio::test(flavor = "multi_thread")]
+async fn red_a_vault_that_seals_nothing_is_noticed() {
+    let stage = stage().await;
+    let canary = Canary::hatch(&stage, Of::Red.tenants().0);
+    let mut running = stage.serve_broken("seal-nothing").await;
+    let (mut disclosure, mut municipal) = (stage.disclosure(), stage.municipal(canary.tenant));
+    speak(&stage, &mut disclosure, &mut municipal, &canary).await;
+    let vault = stage.vault_folder(canary.tenant);
+    let search = canary.search();
+    let in_journal = on_disk(&stage, &search);
+    assert!(in_journal.iter().any(|hit| hit.secret == "value" && hit.how == "plain" && hit.place.starts_with(vault.join("journal"))));
+    assert!(running.stop().await.success());
+    let after = on_disk(&stage, &search);
+    assert!(after.iter().any(|hit| hit.secret == "value" && hit.place.starts_with(vault.join("store"))), "{after:#?}");
+    assert!(after.iter().all(|hit| hit.place.starts_with(&vault)), "{after:#?}");
+}
+
+#[cfg(feature = "sabotage")]
+#[tokio::test(flavor = "multi_thread")]
+async fn red_replies_that_are_not_encrypted_are_noticed() {
+    let stage = stage().await;
+    let canary = Canary::hatch(&stage, Of::Red.tenants().1);
+    let (mut disclosure, mut municipal) = (stage.disclosure(), stage.municipal(canary.tenant));
+    let mut running = stage.serve().await;
+    speak(&stage, &mut disclosure, &mut municipal, &canary).await;
+    assert!(running.stop().await.success());
+    let mut running = stage.serve_broken("send-unencrypted").await;
+    let asked = stage.letter(&disclosure, canary.tenant, MessageType::SelfInfoRequest, &canary.request());
+    asked.send(&disclosure.publisher).await.unwrap();
+    let search = canary.search();
+    assert!(!search.bytes("reply".as_ref(), &disclosure.next_body().await).is_empty());
+    let hits = on_disk(&stage, &search);
+    let node = stage.site.folder().join("node");
+    assert!(hits.iter().any(|hit| hit.secret == "value" && hit.how.starts_with("base64") && hit.place.starts_with(&node)), "{hits:#?}");
+    assert!(running.stop().await.success());
+}

@@ -43,16 +43,18 @@ const FUJISAWA: &str = "142051";
 const YOKOHAMA: &str = "141003";
 
 /// Every tenant of the site, and who uses it.
-const TENANTS: [(&str, (&str, &str)); 9] = [
+const TENANTS: [(&str, (&str, &str)); 11] = [
     (FUJISAWA, ("藤沢市", "Fujisawa")),
     (YOKOHAMA, ("横浜市", "Yokohama")),
     ("140007", ("神奈川県", "Kanagawa")),
     ("011002", ("札幌市", "Sapporo")),
     ("131016", ("千代田区", "Chiyoda")),
-    ("271004", ("大阪市", "Osaka")),
+    ("271004", ("大阪市", "Osaka City")),
     ("401307", ("福岡市", "Fukuoka")),
     ("012025", ("函館市", "Hakodate")),
     ("470007", ("沖縄県", "Okinawa")),
+    ("220001", ("静岡県", "Shizuoka")),
+    ("270008", ("大阪府", "Osaka")),
 ];
 
 /// The tenants of one test, which no other test uses.
@@ -63,6 +65,9 @@ pub(crate) enum Of {
     Order,
     Canaries,
     Others,
+    /// By a daemon that is broken on purpose: what it leaves is of no use to another.
+    #[cfg(feature = "sabotage")]
+    Red,
 }
 
 impl Of {
@@ -74,6 +79,8 @@ impl Of {
             Self::Order => ("131016", "131016"),
             Self::Canaries => ("271004", "401307"),
             Self::Others => ("012025", "470007"),
+            #[cfg(feature = "sabotage")]
+            Self::Red => ("220001", "270008"),
         };
         (one.parse().unwrap(), two.parse().unwrap())
     }
@@ -144,6 +151,14 @@ impl Stage {
     /// Starts the daemon and waits until it is ready.
     pub(crate) async fn serve(&self) -> Running {
         self.serve_through(Command::new(BINARY)).await
+    }
+
+    /// A daemon that breaks this promise.
+    #[cfg(feature = "sabotage")]
+    pub(crate) async fn serve_broken(&self, sabotage: &str) -> Running {
+        let mut command = Command::new(BINARY);
+        command.env("NAKATSUGI_SABOTAGE", sabotage);
+        self.serve_through(command).await
     }
 
     /// The same, through another program.
@@ -347,6 +362,14 @@ impl Voice {
         let reply = self.peer.read(&delivery.body).unwrap_or_else(|error| panic!("{error}"));
         delivery.ticket.ack();
         Some((reply, delivery.body))
+    }
+
+    /// The next body, whatever it is.
+    #[cfg(feature = "sabotage")]
+    pub(crate) async fn next_body(&mut self) -> Vec<u8> {
+        let delivery = timeout(PATIENCE, self.replies.recv()).await.unwrap().unwrap();
+        delivery.ticket.ack();
+        delivery.body
     }
 
     /// Reads until each of these letters has a reply.
