@@ -22,3 +22,4 @@ mod reload;
 mod search;
 mod stage;
 mod stop;
+mod suspects;

@@ -43,7 +43,7 @@ const FUJISAWA: &str = "142051";
 const YOKOHAMA: &str = "141003";
 
 /// Every tenant of the site, and who uses it.
-const TENANTS: [(&str, (&str, &str)); 11] = [
+const TENANTS: [(&str, (&str, &str)); 13] = [
     (FUJISAWA, ("藤沢市", "Fujisawa")),
     (YOKOHAMA, ("横浜市", "Yokohama")),
     ("140007", ("神奈川県", "Kanagawa")),
@@ -55,6 +55,8 @@ const TENANTS: [(&str, (&str, &str)); 11] = [
     ("470007", ("沖縄県", "Okinawa")),
     ("220001", ("静岡県", "Shizuoka")),
     ("270008", ("大阪府", "Osaka")),
+    ("230006", ("愛知県", "Aichi")),
+    ("340006", ("広島県", "Hiroshima")),
 ];
 
 /// The tenants of one test, which no other test uses.
@@ -65,6 +67,7 @@ pub(crate) enum Of {
     Order,
     Canaries,
     Others,
+    Suspects,
     /// By a daemon that is broken on purpose: what it leaves is of no use to another.
     #[cfg(feature = "sabotage")]
     Red,
@@ -79,6 +82,7 @@ impl Of {
             Self::Order => ("131016", "131016"),
             Self::Canaries => ("271004", "401307"),
             Self::Others => ("012025", "470007"),
+            Self::Suspects => ("230006", "340006"),
             #[cfg(feature = "sabotage")]
             Self::Red => ("220001", "270008"),
         };
@@ -288,6 +292,11 @@ impl Running {
 
     pub(crate) fn events(&self, name: &str) -> Vec<Value> {
         self.log().into_iter().filter(|line| line["event"] == name).collect()
+    }
+
+    /// How many lines for each event.
+    pub(crate) fn count(&self, name: &str) -> usize {
+        self.events(name).len()
     }
 
     /// The lines that say that something went wrong.
