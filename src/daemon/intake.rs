@@ -82,6 +82,8 @@ pub(super) async fn take_in(
 async fn carry(delivery: broker::Delivery, relay: Arc<RunningRelay>, suspects: Arc<Suspects>) {
     let began = Instant::now();
     let broker::Delivery { body, route, ticket } = delivery;
+    #[cfg(feature = "sabotage")]
+    let ticket = crate::sabotage::Ticket::of(ticket);
     // Without the means to mark who is alone, the message still runs; it only cannot be blamed.
     let leave = suspects.leave(route.redelivered, &body).await.ok();
     let suspicion = leave.as_ref().map_or(0, super::Leave::suspicion);

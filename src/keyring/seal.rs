@@ -97,6 +97,11 @@ pub(super) fn seal(
     sealed.extend_from_slice(&version.to_be_bytes());
     sealed.extend_from_slice(salt);
     sealed.extend_from_slice(value);
+    #[cfg(feature = "sabotage")]
+    if crate::sabotage::is(crate::sabotage::Sabotage::SealNothing) {
+        sealed.extend_from_slice(&[0; TAG_LEN]);
+        return Ok(Sealed(sealed));
+    }
     let (_, text) = sealed.split_at_mut(PREFIX_LEN);
     let tag = key.seal_in_place_separate_tag(nonce, Aad::from(aad(version, vault, row)), text).map_err(|_| KeyringError::Seal)?;
     sealed.extend_from_slice(tag.as_ref());
@@ -120,6 +125,10 @@ pub(super) fn open(
     row: &RowKey,
     (version, salt, text): (u32, &[u8; 32], &[u8]),
 ) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
+    #[cfg(feature = "sabotage")]
+    if let (true, Some(plain)) = (crate::sabotage::is(crate::sabotage::Sabotage::SealNothing), text.strip_suffix(&[0; TAG_LEN])) {
+        return Ok(Zeroizing::new(plain.to_vec()));
+    }
     let (key, nonce) = once(data_key, salt, &[labels::SEAL])?;
     let mut value = Zeroizing::new(text.to_vec());
     let length =

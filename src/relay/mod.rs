@@ -96,6 +96,13 @@ pub enum End {
         /// The entry's index.
         index: u64,
     },
+    /// Handling it failed too often: denied without another try.
+    Quarantined {
+        /// The entry's index.
+        index: u64,
+        /// SHA-256 of the body.
+        digest: [u8; 32],
+    },
     /// It was handled before; the same reply is sent again.
     Repeated,
     /// It proved nothing and is in `nakatsugi.dead`.
@@ -187,7 +194,7 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
         };
         match end {
             End::Waiting { .. } | End::Blamed { .. } => ticket.wait(),
-            End::DeadLettered { .. } | End::Answered { .. } | End::Denied { .. } | End::Repeated => ticket.ack(),
+            End::DeadLettered { .. } | End::Answered { .. } | End::Denied { .. } | End::Quarantined { .. } | End::Repeated => ticket.ack(),
         }
         (known, end)
     }
@@ -222,13 +229,17 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
                 denied(denial, &verified)?
             }
         };
-        let code = outcome.denial.as_ref().map(Denial::code);
+        let denial = outcome.denial.clone();
 
         let encrypted = Encrypted::encrypt(&verified, message, outcome, Salt(self.entropy.bytes()), &self.keys.signing, now)?;
         let journalled = scope.vault().commit(encrypted.into_frame()).await?;
 
         let index = journalled.index;
-        Ok(code.map_or(End::Answered { index }, |code| End::Denied { code, index }))
+        Ok(match denial {
+            None => End::Answered { index },
+            Some(Denial::Quarantined) => End::Quarantined { index, digest: sha256(body) },
+            Some(denial) => End::Denied { code: denial.code(), index },
+        })
     }
 
     /// Handle: what the author may not do is denied; what it may is done by the command.

@@ -73,6 +73,8 @@ impl Encrypted {
         let signed = envelope::sign(&composed.with_promise(&promise, Padding::Padme), signing, &random).map_err(|_| Failure::Encrypt)?;
         let recipient = author.encryption_key(now).ok_or(Failure::Encrypt)?;
         let body = envelope::encrypt(&signed, recipient, &random).map_err(|_| Failure::Encrypt)?;
+        #[cfg(feature = "sabotage")]
+        let body = if crate::sabotage::is(crate::sabotage::Sabotage::SendUnencrypted) { signed.to_vec() } else { body };
         let parcel = Parcel { id, kind, re: Some(verified.id()), recipient: author.id.clone(), deadline: expires, body: body.into() };
         Ok(Self(Frame {
             message: key,

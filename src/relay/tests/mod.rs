@@ -221,7 +221,7 @@ async fn a_message_that_panics_blames_itself_alone_and_is_quarantined_after_thre
         assert_eq!(settled, Settled::Waiting);
     }
     assert!(matches!(world.carry(&innocent).await.1, End::Answered { .. }));
-    assert!(matches!(world.carry(&poison).await, (_, End::Denied { code: "quarantined", .. }, Settled::Acked)));
+    assert!(matches!(world.carry(&poison).await, (_, End::Quarantined { .. }, Settled::Acked)));
     assert_eq!(last(&world)["code"], "quarantined");
 }
 
