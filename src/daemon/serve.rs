@@ -32,7 +32,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-/// How many channels share the recipients of one broker.
+/// How many lanes share the recipients of one broker.
 const LANES: u16 = 2;
 /// How many parcels go to a broker in one round.
 const ROUND: u16 = 256;
