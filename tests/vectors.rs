@@ -1,13 +1,18 @@
 //! The envelope vectors: made by other code (`schemas/vectors/generate.py`), judged by ours.
 //!
 //! Always: an accepted envelope is decrypted, verified and decoded, and says what the vector says; a refused one ends as a
-//! dead letter for the vector's reason. Absent: routing, deduplication and `exp`, which need more than the envelope.
+//! dead letter for the vector's reason; the holder of a reply computes what the ledger commits to. Absent: routing,
+//! deduplication and `exp`, which need more than the envelope.
 
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test stops at what is not as it must be")]
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use nakatsugi::{
     calendar::Timestamp,
     command::Command,
     directory::{Authority, Catalogue, Digests, Directory, Document, catalogue},
-    envelope::{self, Claims, DecryptionKey, Environment, Limits, SigningKey, SuitePolicy, strict_json},
+    envelope::{self, Claims, DecryptionKey, Environment, Limits, SigningKey, SuitePolicy, claims_digest, strict_json},
+    ledger::{Commitment, Promise, Salt, Sealing},
     relay::{Disposition, Failure},
     tenant::Verified,
 };
@@ -29,11 +34,10 @@ fn read(path: &str) -> Value {
     serde_json::from_slice(&fs::read(folder().join(path)).unwrap()).unwrap()
 }
 
-/// The envelope vectors of a folder, by name.
-fn cases(kind: &str) -> BTreeMap<String, Value> {
+/// The vectors of a folder whose names begin so, by name.
+fn cases(kind: &str, prefix: &str) -> BTreeMap<String, Value> {
     let names = fs::read_dir(folder().join(kind)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let envelopes = names.filter(|name| name.starts_with("envelope."));
-    envelopes.map(|name| (name.clone(), read(&format!("{kind}/{name}")))).collect()
+    names.filter(|name| name.starts_with(prefix)).map(|name| (name.clone(), read(&format!("{kind}/{name}")))).collect()
 }
 
 impl World {
@@ -73,7 +77,7 @@ fn envelope(case: &Value) -> Vec<u8> {
 #[test]
 fn every_accepted_envelope_says_what_its_vector_says() {
     let world = World::new();
-    let cases = cases("accept");
+    let cases = cases("accept", "envelope.");
     assert!(cases.len() >= 12, "{}", cases.len());
     for (name, case) in cases {
         let (verified, command) = world.take(&envelope(&case)).unwrap_or_else(|failure| panic!("{name}: {failure}"));
@@ -91,7 +95,7 @@ fn every_accepted_envelope_says_what_its_vector_says() {
 #[test]
 fn every_refused_envelope_is_dead_lettered_for_its_reason() {
     let world = World::new();
-    let cases = cases("reject");
+    let cases = cases("reject", "envelope.");
     assert!(cases.len() >= 100, "{}", cases.len());
     let mut wrong = Vec::new();
     for (name, case) in cases {
@@ -102,4 +106,39 @@ fn every_refused_envelope_is_dead_lettered_for_its_reason() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A reply as the disclosure system reads it, the promise it expects, and D.
+fn received(case: &Value) -> (Promise, Result<[u8; 32], &'static str>) {
+    let keys = read("keys.json");
+    let decryption = DecryptionKey::from_jwk(&keys["disclosure"]["decryption"].to_string()).unwrap();
+    let relay = SigningKey::from_jwk(&keys["relay"]["signing"].to_string()).unwrap().public();
+    let limits = Limits::default();
+    let decrypted = envelope::decrypt(&envelope(case), |_| Some(&decryption), &SuitePolicy::default(), &limits).unwrap();
+    let authentic = decrypted.verify(&relay, &limits).unwrap();
+    let promise = Promise(URL_SAFE_NO_PAD.decode(case["promise"].as_str().unwrap()).unwrap().try_into().unwrap());
+    (promise, claims_digest(authentic.payload(), &promise).map_err(|error| error.reason()))
+}
+
+#[test]
+fn the_holder_of_a_reply_computes_what_the_ledger_commits_to() {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for (name, case) in cases("accept", "reply.") {
+        let (promise, digest) = received(&case);
+        let digest = digest.unwrap();
+        let salt = Salt(URL_SAFE_NO_PAD.decode(case["salt"].as_str().unwrap()).unwrap().try_into().unwrap());
+        let entry = case["entry"].as_str().unwrap().as_bytes().to_vec();
+        assert_eq!(Promise::of(&Sealing { salt, entry }), promise, "{name}");
+        assert_eq!(case["digest"], hex(&digest), "{name}");
+        assert_eq!(case["commitment"], hex(&Commitment::of(&digest, &promise).0), "{name}");
+    }
+}
+
+#[test]
+fn a_promise_that_is_not_the_last_member_is_refused() {
+    let cases = cases("reject", "reply.");
+    assert!(cases.len() >= 3);
+    for (name, case) in cases {
+        assert_eq!(received(&case).1, Err(case["reason"].as_str().unwrap()), "{name}");
+    }
 }

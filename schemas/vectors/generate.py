@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the envelope vectors, and the directory that they are judged by: an implementation of schemas/README.md that
+"""Makes the vectors of envelopes and replies, and the directory that they are judged by: an implementation of schemas/README.md that
 shares no code with nakatsugi.
 
     pip install cryptography joserfc
@@ -120,6 +120,7 @@ def load_keys():
                 "revoked": signing("disclosure-sig-revoked"),
                 "long": signing("disclosure-sig-" + "k" * 49),
                 "decryption": new_key("disclosure-enc", "enc"),
+                "revoked_decryption": new_key("disclosure-enc-revoked", "enc"),
             },
             "municipal": {
                 "id": "fujisawa-juki",
@@ -143,11 +144,12 @@ def directory():
         return {"key": key, "env": "trial", **validity, **other}
 
     def principal(keys, role, may, tenants, more=(), **other):
+        revoked = [keys["revoked_decryption"]] if "revoked_decryption" in keys else []
         return {
             "id": keys["id"],
             "role": role,
             "signing": [dated(keys["signing"]), *more],
-            "encryption": [dated(keys["decryption"])],
+            "encryption": [dated(keys["decryption"]), *(dated(key, revoked_at="2099-06-01T00:00:00Z") for key in revoked)],
             "tenants": tenants,
             "may": may,
             **other,
@@ -576,6 +578,46 @@ def refused_body():
     yield body("lone-surrogate", "half a character", "malformed-json", lambda text: text.replace(CODE, "\\ud800"))
 
 
+def replies():
+    """folder, name → a reply of the relay to the disclosure system, with its promise or what is wrong with it."""
+    request = claims("self-info-request")
+    body = {"status": "denied", "code": "not-in-service"}
+    reply = {
+        **claims("reply"),
+        "iss": "relay",
+        "aud": "disclosure",
+        "exp": NOW + 3600,
+        "type": "self-info.reply",
+        "re": request["jti"],
+    }
+    reply["body"] = body  # behind re, where the relay writes it; the order is free
+    text = compact(reply)
+    salt, entry = derived("reply", "salt"), b"what the ledger says"
+    promise = hashlib.sha256(salt + entry).digest()
+    digest = hashlib.sha256(text.encode()).digest()
+    commitment = hashlib.sha256(b"nakatsugi/ledger/commitment/v1\0" + digest + promise).digest()
+
+    def case(name, description, payload, **other):
+        header = jwe_header(name, DISCLOSURE["decryption"]["kid"])
+        signed = sign(jws_header(RELAY["signing"]), payload.encode(), RELAY["signing"])
+        envelope = encrypt(name, signed, header, DISCLOSURE["decryption"])
+        return {"description": description, "keys": "keys.json", "envelope": envelope, "promise": b64(promise), **other}
+
+    member = f',"promise":"{b64(promise)}"'
+    whole = (text[:-1] + member + "}").ljust(4096)
+    known = {"salt": b64(salt), "entry": entry.decode(), "digest": digest.hex(), "commitment": commitment.hex()}
+    yield "accept", "self-info", case("self-info", "a reply with its promise, padded to 4 KiB", whole, **known)
+    reason = {"reason": "promise-misplaced"}
+    first = "{" + member[1:] + "," + text[1:]
+    yield "reject", "promise-first", case("promise-first", "the promise is not the last member", first, **reason)
+    inside = text[:-2] + member + "}}"
+    yield "reject", "promise-in-body", case("promise-in-body", "the promise stands in the body", inside, **reason)
+    spaced = text[:-1] + member.replace(":", ": ") + "}"
+    yield "reject", "promise-spaced", case("promise-spaced", "a space before the promise's value", spaced, **reason)
+    fed = text[:-1] + member + "}\n"
+    yield "reject", "padded-with-line-feed", case("padded-with-line-feed", "padding that is no space", fed, **reason)
+
+
 # --- Writing ---------------------------------------------------------------------------------------------------------
 
 
@@ -624,6 +666,8 @@ def main():
         envelope, made = made_by_joserfc()
         description = "made by joserfc alone, with nothing but its public functions"
         write("accept", "envelope.made-by-joserfc", {"description": description, "keys": "keys.json", "envelope": envelope, "claims": made})
+    for folder, name, case in replies():
+        write(folder, f"reply.{name}", case)
     names = set()
     for name, description, reason, envelope in refused():
         assert name not in names, name

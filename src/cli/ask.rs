@@ -72,13 +72,13 @@ pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<()
             while let Some(delivery) = replies.recv().await {
                 // The broker does not vouch for the property; the claim inside decides.
                 let ours = delivery.route.correlation_id.as_deref() == Some(id.to_string().as_str());
-                if let (true, Ok(reply)) = (ours, peer.read(&delivery.body)) {
-                    if reply.re == Some(id) {
-                        delivery.ticket.ack();
-                        // Time for the acknowledgement to leave before the connection goes.
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                        return Ok(reply);
-                    }
+                if let (true, Ok(reply)) = (ours, peer.read(&delivery.body))
+                    && reply.re == Some(id)
+                {
+                    delivery.ticket.ack();
+                    // Time for the acknowledgement to leave before the connection goes.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    return Ok(reply);
                 }
             }
             Err(CliError::NoReply(arguments.within))

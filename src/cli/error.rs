@@ -186,7 +186,7 @@ impl CliError {
             Self::Serve(error) => match error {
                 ServeError::Config(_) | ServeError::Directory(_) => Exit::Config,
                 ServeError::DataFolder(DataFolderError::InUse) => Exit::TryAgain,
-                ServeError::DataFolder(DataFolderError::Folder(_)) | ServeError::Io(_) => Exit::CannotCreate,
+                ServeError::DataFolder(DataFolderError::Folder(_)) | ServeError::Io(_) | ServeError::PlatformVault(_) => Exit::CannotCreate,
                 ServeError::Topology(_) => Exit::Unavailable,
                 ServeError::Entropy => Exit::Software,
             },
@@ -252,8 +252,13 @@ impl CliError {
             Self::Serve(error) => match error {
                 ServeError::Config(_) | ServeError::Directory(_) => "mend it, then run: nakatsugi directory sign",
                 ServeError::DataFolder(DataFolderError::InUse) => "stop the daemon that has it first",
-                ServeError::DataFolder(DataFolderError::Folder(_)) | ServeError::Io(_) => "see that the data folder is yours and has room",
-                ServeError::Topology(_) => "run: nakatsugi topology apply, with the operator's certificate",
+                ServeError::DataFolder(DataFolderError::Folder(_)) | ServeError::Io(_) | ServeError::PlatformVault(_) => {
+                    "see that the data folder is yours and has room"
+                }
+                ServeError::Topology(BrokerError::Missing(_) | BrokerError::Different { .. }) => {
+                    "run: nakatsugi topology apply, with the operator's certificate"
+                }
+                ServeError::Topology(_) => "see that the [[broker]] table's address and its three PEM files are right",
                 ServeError::Entropy => "this is the system's fault: see that getrandom(2) answers",
             },
             Self::Broker(_) => "see that the broker runs, and that its address and the certificates in the configuration are right",

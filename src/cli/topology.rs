@@ -8,7 +8,7 @@ use crate::{
     broker::{BrokerSettings, Carrier, Definitions, Tenants as CarriedTenants},
     config::Configuration,
     daemon,
-    directory::{Directory, Principal, Role, Tenants},
+    directory::{Principal, Role, Tenants},
     identifier::BrokerName,
 };
 use clap::{Args, Subcommand};
@@ -81,7 +81,7 @@ pub(super) fn run(config: &Path, command: &Command, outside: &mut Outside<'_>) -
             let wanted = |candidate: &&crate::config::Broker| broker.as_ref().is_none_or(|name| *name == candidate.name);
             let broker = configuration.brokers.iter().find(wanted).ok_or(CliError::UnknownBroker)?;
             let vhost = broker.uri.rsplit_once('/').map_or("/", |(_, vhost)| if vhost == "%2f" { "/" } else { vhost });
-            let definitions = definitions(&directory, &broker.name, broker.user.as_str(), operator, vhost);
+            let definitions = definitions(directory.principals(), &broker.name, broker.user.as_str(), operator, vhost);
             write!(outside.out, "{}", definitions.to_json())?;
         }
     }
@@ -99,9 +99,15 @@ impl Credentials {
 }
 
 /// Users and permissions on one broker, as they follow from the directory.
-pub(super) fn definitions(directory: &Directory, broker: &BrokerName, relay: &str, operator: &str, vhost: &str) -> Definitions {
+pub(super) fn definitions<'a>(
+    principals: impl Iterator<Item = &'a Principal>,
+    broker: &BrokerName,
+    relay: &str,
+    operator: &str,
+    vhost: &str,
+) -> Definitions {
     let mut carriers = BTreeMap::<&str, Carrier>::new();
-    for principal in directory.principals().filter(|principal| principal.role != Role::Relay) {
+    for principal in principals.filter(|principal| principal.role != Role::Relay) {
         let reads = principal.replies.as_ref().filter(|replies| replies.broker == *broker).map(|replies| replies.queue.to_string());
         for user in principal.carriers.iter().filter(|carrier| carrier.broker == *broker).filter_map(|carrier| carrier.user.as_ref()) {
             let new = || Carrier { user: user.to_string(), may_write: Vec::new(), reads: None };

@@ -3,7 +3,7 @@
 use crate::{
     broker::BrokerError,
     config::{ConfigError, OpenError},
-    vault::DataFolderError,
+    vault::{CreateError, DataFolderError},
 };
 use std::io;
 use thiserror::Error;
@@ -26,6 +26,9 @@ pub enum ServeError {
     /// A broker lacks what must exist.
     #[error(transparent)]
     Topology(BrokerError),
+    /// The platform vault could not be made.
+    #[error("the platform vault could not be made: {0}")]
+    PlatformVault(CreateError),
     /// The operating system gives no random bytes.
     #[error("the operating system gives no random bytes")]
     Entropy,

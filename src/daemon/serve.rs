@@ -15,14 +15,14 @@ use crate::{
     config::{self, Configuration},
     directory::Directory,
     envelope::Limits,
-    identifier::MessageClass,
+    identifier::{MessageClass, VaultName},
     keyring::RootKey,
     relay::{Keys, Relay, ports::Clock as _},
     telemetry::{
         self, Micros,
         event::{self, Event as _},
     },
-    vault::{FilterInstalled, Outbox, OutboxLimits, Settings, Tuning, Vaults},
+    vault::{CreateError, FilterInstalled, Outbox, OutboxLimits, Settings, Tuning, Vaults},
 };
 use std::{process, sync::Arc, time::Duration};
 use tokio::{
@@ -68,6 +68,10 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
             tuning: Tuning::default(),
         },
     )?;
+    match vaults.create(VaultName::Platform) {
+        Ok(()) | Err(CreateError::Exists) => {}
+        Err(error) => return Err(ServeError::PlatformVault(error)),
+    }
     let suspects = Arc::new(Suspects::open(&configuration.data)?);
 
     let observer: Observer = Arc::new(telemetry::broker);

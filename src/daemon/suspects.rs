@@ -12,12 +12,21 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::{
+    sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Instant,
+};
+
+/// How long after an unclean stop redelivered messages run alone. What the broker had out then comes back within seconds; what
+/// is redelivered later lost its connection, not its process.
+const CAUTIOUS_FOR: Duration = Duration::from_secs(60);
 
 /// The memory of suspects in one data folder.
 #[derive(Debug)]
 pub struct Suspects {
+    began: Instant,
     folder: PathBuf,
     counts: Mutex<BTreeMap<String, u32>>,
     caution: Caution,
@@ -65,7 +74,8 @@ impl Suspects {
                 *counts.entry(key).or_default() += 1;
             }
         }
-        let suspects = Self { folder: folder.to_owned(), counts: Mutex::new(counts), caution, gate: RwLock::new(()) };
+        let suspects =
+            Self { began: Instant::now(), folder: folder.to_owned(), counts: Mutex::new(counts), caution, gate: RwLock::new(()) };
         suspects.write()?;
         remove(&alone)?;
         durable(&suspects.folder.join("running"), b"")?;
@@ -84,7 +94,8 @@ impl Suspects {
     /// The folder cannot be written.
     pub async fn leave(&self, redelivered: bool, body: &[u8]) -> io::Result<Leave<'_>> {
         let mut leave = Leave { suspects: self, suspicion: 0, alone: None, _beside: None };
-        match (self.caution, redelivered) {
+        let caution = if self.began.elapsed() < CAUTIOUS_FOR { self.caution } else { Caution::None };
+        match (caution, redelivered) {
             (Caution::None, _) => {}
             (Caution::AfterUncleanStop, false) => leave._beside = Some(self.gate.read().await),
             (Caution::AfterUncleanStop, true) => {

@@ -43,6 +43,23 @@ pub struct Entry {
     pub sent: String,
 }
 
+/// What a stranger tried: an entry of the platform vault about a message that proved nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stranger {
+    /// When it came, by this relay's clock, in milliseconds.
+    pub at: i64,
+    /// Why it is not believed; a stable code.
+    pub reason: String,
+    /// SHA-256 of its body, in hexadecimal.
+    pub body: String,
+    /// The broker that delivered it.
+    pub broker: String,
+    /// The AMQP user that brought it, as that broker checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<String>,
+}
+
 /// What came of one category.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -9,5 +9,5 @@ mod entry;
 mod tree;
 
 pub use commitment::{Commitment, Promise, Salt, Sealing};
-pub use entry::{CategoryOutcome, Cause, Entry, LegalBasis, Verdict};
+pub use entry::{CategoryOutcome, Cause, Entry, LegalBasis, Stranger, Verdict};
 pub use tree::{Frontier, TreeHash, leaf_hash};

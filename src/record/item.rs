@@ -7,6 +7,7 @@ use crate::{
     identifier::{ItemCode, LayoutVersion},
 };
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One value in the flat list of a record's items.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,12 +26,22 @@ pub struct Item {
 }
 
 /// A value, or the reason for having none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum ItemValue {
     /// At most 4,000 characters.
     Text(String),
     /// Explicitly no value.
     Null(NullReason),
+}
+
+impl fmt::Debug for ItemValue {
+    /// SECURITY: a value is specific personal information; no panic or log shows one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text(secret)"),
+            Self::Null(reason) => write!(f, "Null({reason:?})"),
+        }
+    }
 }
 
 /// Why an item has no value.

@@ -21,16 +21,18 @@ use crate::{
     identifier::{Kid, MessageId, MessageType, PrincipalId, TenantCode},
     ledger::{Promise, Salt},
     record::PersonId,
-    tenant::{Permit, TenantScope, Verified},
+    tenant::{Permit, Route, TenantScope, Verified},
 };
 use blame::{Blame, Care};
 use catch::CatchPanic;
 pub use disposition::{Disposition, Failure};
-use ports::{Answer, Broker, Clock, DeadLetter, Delivery, Entropy, MessageKey, Remembered, Repeated, ReplyKept, Ticket, Vault, Vaults};
+use ports::{
+    Answer, Broker, Clock, DeadLetter, Delivery, Entropy, MessageKey, Remembered, Repeated, ReplyKept, Ticket, Vault, VaultFault, Vaults,
+};
 use reply::Encrypted;
 use ring::digest::{SHA256, digest};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -179,7 +181,7 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
     }
 
     /// The way: decrypt → verify → scope → ( deduplicate → handle → encrypt → journal ) in turn.
-    async fn way(&self, body: &[u8], route: &crate::tenant::Route, care: Care, known: &mut Known) -> Result<End, Failure> {
+    async fn way(&self, body: &[u8], route: &Route, care: Care, known: &mut Known) -> Result<End, Failure> {
         let (now, directory) = (self.clock.now(), self.directory());
 
         let decrypted = envelope::decrypt(body, |kid| self.keys.decryption.get(kid), &self.policy, &self.limits)?;
@@ -245,12 +247,30 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
         command.handle(&context, view).map_err(|_| Failure::Bug)
     }
 
-    async fn bury(&self, reason: &'static str, body: &[u8], route: &crate::tenant::Route) -> End {
+    /// Puts a message aside that proves nothing, and enters it in the platform vault, once.
+    async fn bury(&self, reason: &'static str, body: &[u8], route: &Route) -> End {
         let digest = sha256(body);
         match self.broker.bury(DeadLetter { reason, digest: hex(&digest), route, body }).await {
-            Ok(()) => End::DeadLettered { reason, digest },
+            Ok(()) => match self.enter_stranger(reason, &digest, route).await {
+                Ok(()) => End::DeadLettered { reason, digest },
+                Err(fault) => match Failure::Vault(fault).disposition() {
+                    Disposition::Wait(fault) | Disposition::DeadLetter(fault) => End::Waiting { fault },
+                    Disposition::Blame => End::Blamed { digest },
+                },
+            },
             Err(ports::BrokerFault) => End::Waiting { fault: "broker" },
         }
+    }
+
+    async fn enter_stranger(&self, reason: &'static str, digest: &[u8; 32], route: &Route) -> Result<(), VaultFault> {
+        let now = self.clock.now();
+        let scope = TenantScope::open(Permit::platform(), &self.vaults).await?;
+        let frame = reply::stranger_frame(&self.directory().relay().id, reason, digest, route, Salt(self.entropy.bytes()), now);
+        let _turn = self.turns.take(&scope, &frame.message, &BTreeSet::new()).await?;
+        if scope.vault().recall(&frame.message)?.is_none() {
+            scope.vault().commit(frame).await?;
+        }
+        Ok(())
     }
 }
 

@@ -5,15 +5,15 @@
 
 use super::{
     Failure,
-    ports::{Frame, MessageKey, Parcel},
+    ports::{Answer, Frame, MessageKey, Parcel},
 };
 use crate::{
     calendar::Timestamp,
     command::Outcome,
     envelope::{self, Draft, Padding, SigningKey},
-    identifier::MessageId,
-    ledger::{Commitment, Entry, Promise, Salt, Sealing},
-    tenant::{Verified, lifetime},
+    identifier::{MessageId, PrincipalId},
+    ledger::{Commitment, Entry, Promise, Salt, Sealing, Stranger},
+    tenant::{Route, Verified, lifetime},
 };
 use ring::rand::SystemRandom;
 
@@ -86,5 +86,38 @@ impl Encrypted {
 
     pub(super) fn into_frame(self) -> Frame {
         self.0
+    }
+}
+
+/// How long the platform vault remembers a message that proved nothing, in seconds; a later copy is entered anew.
+const STRANGER_REMEMBERED: i64 = 14 * 24 * 60 * 60;
+
+/// The frame that enters what a stranger tried. Nobody is answered, so the commitment stands over the body's digest.
+pub(super) fn stranger_frame(
+    relay: &PrincipalId,
+    reason: &'static str,
+    digest: &[u8; 32],
+    route: &Route,
+    salt: Salt,
+    now: Timestamp,
+) -> Frame {
+    let entry = Stranger {
+        at: now.millis(),
+        reason: reason.to_owned(),
+        body: super::hex(digest),
+        broker: route.broker.clone(),
+        carrier: route.user_id.clone(),
+    };
+    // A struct of texts and a number always serialises.
+    let sealing = Sealing { salt, entry: serde_json::to_vec(&entry).unwrap_or_default() };
+    let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *digest;
+    Frame {
+        message: MessageKey { author: relay.clone(), id: MessageId::from_bytes(id), answer: Answer::First },
+        digest: *digest,
+        expires: now.plus_seconds(STRANGER_REMEMBERED),
+        changes: Vec::new(),
+        commitment: Commitment::of(digest, &Promise::of(&sealing)),
+        sealing,
+        parcels: Vec::new(),
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     keyring::{MacKey, RowKey, Tree},
     relay::ports::{StopCause, VaultFault},
 };
-use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+use std::{collections::BTreeMap, io, path::Path, sync::Arc, thread};
 
 /// What has gathered since the last checkpoint.
 #[derive(Default)]
@@ -57,7 +57,12 @@ impl Core {
             settling.running = true;
             drop(settling);
             let core = Arc::clone(self);
-            self.runtime.spawn_blocking(move || core.run_checkpoint());
+            // A thread of its own: committers on the runtime's blocking threads may be waiting for this.
+            let started = thread::Builder::new().name("checkpoint".to_owned()).spawn(move || core.run_checkpoint());
+            if let Err(error) = started {
+                lock(&self.settling).running = false;
+                self.stop(StopCause::Store, Some(error.to_string()));
+            }
         }
     }
 
@@ -131,7 +136,7 @@ struct Running<'a>(&'a Core);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             self.0.stop(StopCause::Store, Some("the checkpoint failed".to_owned()));
         }
         lock(&self.0.settling).running = false;

@@ -118,7 +118,7 @@ impl Core {
         let fault = VaultFault::Stopped(self.stopped().unwrap_or(StopCause::Journal));
         for frame in waiting {
             // Who no longer waits needs no answer.
-            let _ = frame.done.send(Err(fault.clone()));
+            let _ = frame.done.send(Err(fault));
         }
     }
 
@@ -153,7 +153,7 @@ impl Core {
             let marks = (!marks.is_empty()).then_some(Record::Sent(marks));
             if let Err((fault, group)) = self.write_group(marks, group) {
                 for waiting in group {
-                    let _ = waiting.done.send(Err(fault.clone()));
+                    let _ = waiting.done.send(Err(fault));
                 }
             }
             self.checkpoint_if_due();

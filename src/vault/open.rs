@@ -45,6 +45,9 @@ pub(super) const SUSPECT: &str = "store.suspect";
 /// The store is being rebuilt; if this is there when opening, what is in it is a part only.
 const REBUILDING: &str = "store.rebuilding";
 
+/// How many damaged stores are kept for whoever wants to know what happened; all that is in them is in the journal.
+const KEPT_DAMAGED: u32 = 3;
+
 /// What all vaults of one daemon share.
 pub(super) struct Surroundings {
     pub(super) filter: FilterInstalled,
@@ -318,11 +321,11 @@ fn anew(around: &Surroundings, found: &Found, reason: RebuildReason) -> Result<B
             match reason {
                 RebuildReason::Unfinished => fs::remove_dir_all(&store)?,
                 RebuildReason::Unreadable | RebuildReason::Behind | RebuildReason::RowDamaged | RebuildReason::Ledger => {
-                    let mut number = 1_u32;
-                    while dir.join(format!("store.damaged-{number}")).exists() {
-                        number += 1;
+                    let places = (1..=KEPT_DAMAGED).map(|number| dir.join(format!("store.damaged-{number}")));
+                    match places.into_iter().find(|place| !place.exists()) {
+                        Some(place) => fs::rename(&store, place)?,
+                        None => fs::remove_dir_all(&store)?,
                     }
-                    fs::rename(&store, dir.join(format!("store.damaged-{number}")))?;
                 }
             }
         }

@@ -40,6 +40,9 @@ use tokio::runtime::Handle;
 /// How large the ballast is: room to open vaults in when the disk is full.
 const BALLAST: u64 = 8 << 20;
 
+/// A vault that fails again and again is left alone for twice as long each time, so many times.
+const LONGEST_RETRY: u32 = 6;
+
 /// What [`Vaults::new`] needs.
 pub struct Settings {
     /// The data folder; made if it is not there.
@@ -72,7 +75,19 @@ pub enum DataFolderError {
 /// What the manager knows of one vault.
 enum Slot {
     Open(Arc<Core>),
+    /// It stopped or did not open; it is left alone for a while.
     Failed(VaultFault),
+    /// The while is over. It failed so many times in a row before the last.
+    Retry(u32),
+}
+
+impl Slot {
+    const fn core(&self) -> Option<&Arc<Core>> {
+        match self {
+            Self::Open(core) => Some(core),
+            Self::Failed(_) | Self::Retry(_) => None,
+        }
+    }
 }
 
 struct Shared {
@@ -115,7 +130,7 @@ impl Vaults {
         Ok(Self(Arc::new(shared)))
     }
 
-    /// Makes a vault, with new keys.
+    /// Makes a vault, with new keys. Waits for the disk, so not for an asynchronous task.
     ///
     /// # Errors
     /// [`CreateError::Exists`] if there is one; the others if it could not be made whole.
@@ -172,7 +187,7 @@ impl Vaults {
                 Ok(DiskVault(core))
             }
             Err(fault) => {
-                self.leave_alone(name, fault.clone());
+                self.leave_alone(name, fault);
                 Err(fault)
             }
         }
@@ -185,33 +200,42 @@ impl Vaults {
                 Ok(()) => return Some(Ok(DiskVault(Arc::clone(core)))),
                 Err(fault) => fault,
             },
-            Slot::Failed(fault) => return Some(Err(fault.clone())),
+            Slot::Failed(fault) => return Some(Err(*fault)),
+            Slot::Retry(_) => return None,
         };
-        self.leave_alone(name, fault.clone());
+        self.leave_alone(name, fault);
         Some(Err(fault))
     }
 
-    /// Remembers a failure for a while.
+    /// Remembers a failure for a while; longer each time in a row.
     fn leave_alone(&self, name: VaultName, fault: VaultFault) {
         if fault == VaultFault::Missing {
             return;
         }
-        lock(&self.0.slots).insert(name, Slot::Failed(fault));
-        let (shared, after) = (Arc::downgrade(&self.0), self.0.around.tuning.retry_after);
+        let tries = {
+            let mut slots = lock(&self.0.slots);
+            let tries = match slots.get(&name) {
+                Some(Slot::Retry(tries)) => tries + 1,
+                Some(Slot::Open(_)) | None => 0,
+                Some(Slot::Failed(_)) => return,
+            };
+            slots.insert(name, Slot::Failed(fault));
+            tries
+        };
+        let after = self.0.around.tuning.retry_after.saturating_mul(1 << tries.min(LONGEST_RETRY));
+        let shared = Arc::downgrade(&self.0);
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
-            if let Some(shared) = shared.upgrade() {
-                let mut slots = lock(&shared.slots);
-                if matches!(slots.get(&name), Some(Slot::Failed(_))) {
-                    slots.remove(&name);
-                }
+            if let Some(shared) = shared.upgrade()
+                && let Some(slot @ Slot::Failed(_)) = lock(&shared.slots).get_mut(&name)
+            {
+                *slot = Slot::Retry(tries);
             }
         });
     }
 
     fn cores(&self) -> Vec<Arc<Core>> {
-        let slots = lock(&self.0.slots);
-        slots.values().filter_map(|slot| if let Slot::Open(core) = slot { Some(Arc::clone(core)) } else { None }).collect()
+        lock(&self.0.slots).values().filter_map(Slot::core).cloned().collect()
     }
 
     /// The vaults that are open and serve.
@@ -220,9 +244,23 @@ impl Vaults {
         self.cores().into_iter().filter(|core| core.serving().is_ok()).map(DiskVault).collect()
     }
 
-    /// Writes the marks of published parcels that wait for a next frame. For a timer, every few seconds: each vault that has
-    /// such marks costs a sync.
+    /// For a timer, every few seconds: opens vaults again that have stopped, when they were left alone long enough, so that
+    /// their parcels go out; and writes the marks of published parcels that wait for a next frame, which costs each vault
+    /// that has some a sync.
     pub async fn tend(&self) {
+        for core in self.cores() {
+            if let Err(fault) = core.serving() {
+                self.leave_alone(core.name(), fault);
+            }
+        }
+        let again: Vec<_> = {
+            let slots = lock(&self.0.slots);
+            slots.iter().filter(|(_, slot)| matches!(slot, Slot::Retry(_))).map(|(name, _)| *name).collect()
+        };
+        for name in again {
+            // Why it failed, if it did, was told to the listener.
+            let _ = self.resume(name).await;
+        }
         for core in self.cores() {
             if core.marks() > 0 {
                 // A panic in there has stopped the vault already.
@@ -235,7 +273,7 @@ impl Vaults {
     pub async fn close_all(&self) {
         let cores: Vec<_> = {
             let mut slots = lock(&self.0.slots);
-            slots.drain().filter_map(|(_, slot)| if let Slot::Open(core) = slot { Some(core) } else { None }).collect()
+            slots.drain().filter_map(|(_, slot)| slot.core().cloned()).collect()
         };
         let closing: Vec<_> = cores.into_iter().map(|core| tokio::task::spawn_blocking(move || open::close(&core))).collect();
         for close in closing {

@@ -40,7 +40,10 @@ async fn what_was_committed_is_seen_before_and_after_a_checkpoint_and_a_restart(
     let vault = second.vault().await;
     assert_remembered(&vault, 30);
     let opened = second.events().into_iter().find(|event| matches!(event, VaultEvent::Opened { .. }));
-    assert_eq!(opened, Some(VaultEvent::Opened { vault: tenant(), frames: 0, cut: 0, outstanding: 31, entries: 31 }));
+    assert_eq!(
+        opened,
+        Some(VaultEvent::Opened { vault: tenant(), frames: 0, cut: 0, outstanding: 31, entries: 31, took: std::time::Duration::ZERO })
+    );
     assert_eq!(vault.commit(frame(31, 10, 10)).await.unwrap().index, 31);
 }
 
@@ -163,4 +166,53 @@ async fn only_vaults_with_something_to_do_are_unfinished() {
     drop(vault);
     first.vaults.close_all().await;
     assert_eq!(first.vaults.unfinished().unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_names_or_describes_a_person_lies_on_disk_in_clear() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path(), never());
+    let vault = site.vault().await;
+    let mut one = frame(7, 30 << 10, 100);
+    let code = [0xc5; 32];
+    let number: nakatsugi::identifier::AddresseeNumber = "123451234567890".parse().unwrap();
+    let code_text = String::from(nakatsugi::identifier::PersonCode::from_bytes(code));
+    one.changes[0].head.code = Some(nakatsugi::identifier::PersonCode::from_bytes(code));
+    one.changes[0].head.addressee = Some(number.clone());
+    one.changes[0].linked.push(nakatsugi::identifier::PersonName::Addressee(number));
+    one.changes[0].linked.push(nakatsugi::identifier::PersonName::Code(nakatsugi::identifier::PersonCode::from_bytes(code)));
+    vault.commit(one).await.unwrap();
+    vault.checkpoint().await.unwrap();
+    vault.commit(frame(8, 100, 100)).await.unwrap();
+    let (person, asked) = (person_of(7).0, digest(7));
+    let secrets: [&[u8]; 10] = [
+        &code,
+        code_text.as_bytes(),
+        b"123451234567890",
+        b"number 7",
+        b"vvvvvvvv",
+        b"8200000020",
+        b"TM00000000000002",
+        b"entry 7",
+        &person,
+        &asked,
+    ];
+    // In a run of zeros before it, the person's id would be found anywhere.
+    assert_ne!(person, [0; 16]);
+    let mut files = 0;
+    let mut folders = vec![site.folder()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            let bytes = fs::read(entry.path()).unwrap();
+            for secret in secrets {
+                assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{:?} in {:?}", secret, entry.path());
+            }
+            files += 1;
+        }
+    }
+    assert!(files >= 7, "{files} files");
 }

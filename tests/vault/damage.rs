@@ -153,7 +153,7 @@ async fn a_lost_store_or_ledger_is_rebuilt_from_the_journal_with_nothing_missing
         let expected = [
             VaultEvent::StoreRebuilding { vault: tenant(), reason },
             VaultEvent::StoreRebuilt { vault: tenant(), frames: 20 },
-            VaultEvent::Opened { vault: tenant(), frames: 20, cut: 0, outstanding: 20, entries: 20 },
+            VaultEvent::Opened { vault: tenant(), frames: 20, cut: 0, outstanding: 20, entries: 20, took: std::time::Duration::ZERO },
         ];
         assert_eq!(site.events(), expected, "case {case}");
         assert_all(&vault, 20);
@@ -199,14 +199,7 @@ async fn a_row_missing_or_old_while_serving_stops_the_vault_which_then_rebuilds(
         let folder = vault_with_twenty(dir.path()).await;
         {
             nakatsugi::vault::filter::install().unwrap();
-            let config = sled::Config::new().path(folder.join("store")).segment_size(2 << 20).flush_every_ms(None);
-            let store = loop {
-                // Sled lets go of its lock some time after it was dropped.
-                match config.open() {
-                    Ok(store) => break store,
-                    Err(_) => std::thread::sleep(std::time::Duration::from_millis(10)),
-                }
-            };
+            let store = open_store(&folder);
             let rows: Vec<_> = store.scan_prefix([2]).map(Result::unwrap).collect();
             let (heads, pieces): (Vec<_>, Vec<_>) = rows.iter().partition(|(key, _)| key.len() == 18);
             assert!(!heads.is_empty() && !pieces.is_empty());
@@ -279,7 +272,12 @@ async fn a_full_disk_stops_the_vault_until_there_is_room() {
     assert_eq!(vault.recall(&message(0)).unwrap_err(), fault);
     fs::remove_file(&full).unwrap();
     assert_eq!(site.fault().await, fault);
-    let vault = site.vault_again().await;
+    // Nobody has to ask for it: its parcels must go out.
+    while site.vaults.open_vaults().is_empty() {
+        site.vaults.tend().await;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let vault = site.vault().await;
     assert_all(&vault, number);
     assert_eq!(vault.commit(frame(number, 100, 50_000)).await.unwrap().index, number);
     assert_eq!(drain(&site.outbox).await.len() as u64, number + 1, "nothing is in the outbox twice");
@@ -360,4 +358,50 @@ async fn a_segment_whose_making_was_cut_short_is_made_again() {
     }
     fs::remove_file(folder.join("journal/0000000000000002.seg")).unwrap();
     assert_eq!(site(&data, never()).fault().await, STOPPED(StopCause::JournalDamaged));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_row_put_back_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = vault_with_twenty(dir.path()).await;
+    let older = {
+        let site = site(dir.path(), never());
+        site.vault().await;
+        site.vaults.close_all().await;
+        pieces(&folder)
+    };
+    {
+        let site = site(dir.path(), never());
+        site.vault().await.commit(frame(40, 100, 0)).await.unwrap();
+        site.vaults.close_all().await;
+    }
+    let newer = pieces(&folder);
+    let changed: Vec<_> = older.iter().filter(|row| !newer.contains(row)).collect();
+    assert_eq!(changed.len(), 1, "one person has another record");
+    let store = open_store(&folder);
+    store.insert(&changed[0].0, changed[0].1.as_slice()).unwrap();
+    drop(store);
+    let site = site(dir.path(), never());
+    let vault = site.vault().await;
+    let needs = [nakatsugi::record::PersonNeed { name: name_of(0), categories: vec![category()] }];
+    assert_eq!(vault.view(&needs).unwrap_err(), STOPPED(StopCause::StoreDamaged));
+    assert_eq!(number_held(&site.vault_again().await, 0), Some(40));
+}
+
+/// The store of a vault that is closed, opened without any of our guards.
+fn open_store(folder: &Path) -> sled::Db {
+    let config = sled::Config::new().path(folder.join("store")).segment_size(2 << 20).flush_every_ms(None);
+    loop {
+        // Sled lets go of its lock some time after it was dropped.
+        match config.open() {
+            Ok(store) => return store,
+            Err(_) => std::thread::sleep(std::time::Duration::from_millis(10)),
+        }
+    }
+}
+
+/// The rows that hold pieces of records.
+fn pieces(folder: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let rows = open_store(folder).scan_prefix([2]).map(Result::unwrap).filter(|(key, _)| key.len() > 18);
+    rows.map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
 }

@@ -78,3 +78,21 @@ async fn parcels_over_the_limit_are_read_again_from_the_journal() {
     tokio::time::timeout(Duration::from_secs(20), room).await.unwrap().unwrap();
     assert_eq!(site.outbox.load(), nakatsugi::vault::OutboxLoad::default());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parcel_settled_after_a_checkpoint_stays_settled() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = site(dir.path(), never());
+    let vault = first.vault().await;
+    vault.commit(frame(0, 0, 1_000)).await.unwrap();
+    vault.checkpoint().await.unwrap();
+    first.outbox.next().await.settle();
+    first.vaults.tend().await;
+    drop(vault);
+    let second = site(&first.kill(), never());
+    assert_eq!(second.vault().await.outstanding(), 0, "by replay");
+    second.vaults.close_all().await;
+    let third = site(&second.kill(), never());
+    assert_eq!(third.vault().await.outstanding(), 0, "by the store");
+    assert!(third.vaults.unfinished().unwrap().is_empty());
+}

@@ -109,7 +109,13 @@ impl Site {
     }
 
     pub(crate) fn events(&self) -> Vec<VaultEvent> {
-        self.events.lock().unwrap().clone()
+        let mut events = self.events.lock().unwrap().clone();
+        for event in &mut events {
+            if let VaultEvent::Opened { took, .. } = event {
+                *took = Duration::ZERO;
+            }
+        }
+        events
     }
 
     /// Ends the site with nothing more written, as if killed; what the kernel has stays. No handle may be left.

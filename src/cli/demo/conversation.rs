@@ -10,7 +10,7 @@ use crate::{
 };
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -36,6 +36,45 @@ pub struct Tally {
     pub repeated: u64,
     /// Outcomes of categories and denials, counted.
     pub outcomes: BTreeMap<String, u64>,
+    /// The first reply to each message, as it came.
+    seen: HashMap<MessageId, Arc<[u8]>>,
+}
+
+impl Tally {
+    /// Counts a reply that was opened: the first to its message, the same bytes again, or another one.
+    fn take(&mut self, re: MessageId, body: &[u8], text: &str) {
+        match self.seen.get(&re) {
+            None => {
+                self.answered += 1;
+                self.verified += 1;
+                count(text, &mut self.outcomes);
+                self.seen.insert(re, body.into());
+            }
+            Some(first) if **first == *body => self.repeated += 1,
+            Some(_) => {
+                self.requests += 1;
+                self.answered += 1;
+                self.verified += 1;
+                count(text, &mut self.outcomes);
+            }
+        }
+    }
+}
+
+/// Reads this many more replies; gives how many came.
+pub async fn drain(peer: &Peer, replies: &mut mpsc::Receiver<Delivery>, expected: usize, tally: &mut Tally) -> usize {
+    let mut came = 0;
+    while came < expected {
+        let Ok(Some(delivery)) = timeout(Duration::from_secs(60), replies.recv()).await else { break };
+        if let Ok(reply) = peer.read(&delivery.body)
+            && let Some(re) = reply.re
+        {
+            tally.take(re, &delivery.body, reply.body.get());
+            came += 1;
+        }
+        delivery.ticket.ack();
+    }
+    came
 }
 
 /// Makes messages of one principal.
@@ -87,9 +126,8 @@ pub async fn converse(
     patience: Duration,
     mut progress: impl FnMut(u64),
 ) -> Result<Tally, String> {
-    let mut tally = Tally::default();
-    let mut awaited: HashMap<MessageId, Option<Arc<[u8]>>> = letters.iter().map(|letter| (letter.id, None)).collect();
-    tally.requests = awaited.len() as u64;
+    let awaited: HashSet<MessageId> = letters.iter().map(|letter| letter.id).collect();
+    let mut tally = Tally { requests: awaited.len() as u64, ..Tally::default() };
     let mut sending = JoinSet::new();
     let gate = Arc::new(Semaphore::new(UNDER_WAY));
     let publisher = Arc::clone(publisher);
@@ -108,18 +146,10 @@ pub async fn converse(
     });
     while tally.answered < tally.requests {
         let Ok(Some(delivery)) = timeout(patience, replies.recv()).await else { break };
-        if let Ok(reply) = peer.read(&delivery.body) {
-            match reply.re.and_then(|re| awaited.get_mut(&re)) {
-                Some(seen @ None) => {
-                    tally.answered += 1;
-                    tally.verified += 1;
-                    count(reply.body.get(), &mut tally.outcomes);
-                    *seen = Some(delivery.body.into());
-                }
-                Some(Some(first)) if **first == *delivery.body => tally.repeated += 1,
-                Some(Some(_)) => count(reply.body.get(), &mut tally.outcomes),
-                None => {}
-            }
+        if let Ok(reply) = peer.read(&delivery.body)
+            && let Some(re) = reply.re.filter(|re| awaited.contains(re))
+        {
+            tally.take(re, &delivery.body, reply.body.get());
         }
         delivery.ticket.ack();
         progress(tally.answered);

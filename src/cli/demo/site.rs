@@ -6,9 +6,12 @@
 
 use super::{Node, NodeOptions, SiteError, pki};
 use crate::{
-    broker::{Carrier as AmqpCarrier, Definitions, Tenants as AmqpTenants, names},
+    broker::names,
     calendar::{Day, Timestamp},
-    cli::peer::{self, Peer, PeerBroker, PeerSettings},
+    cli::{
+        peer::{self, Peer, PeerBroker, PeerSettings},
+        topology::definitions,
+    },
     config::{Configuration, root_key_file},
     daemon,
     directory::{Carrier, DatedKey, Digests, Document, Functions, Name, Principal, ReplyQueue, Role, Tenant, Tenants, catalogue},
@@ -136,7 +139,7 @@ impl Site {
             principals.push(principal(id, role, tenants, own, dates)?);
         }
 
-        let definitions = definitions(&principals);
+        let definitions = definitions(principals.iter(), &BROKER.parse()?, "relay", "operator", VHOST);
         let node_options = NodeOptions {
             ca: authority.ca(),
             certificate: server.certificate,
@@ -206,13 +209,11 @@ impl Site {
         let configuration = Configuration::load(&self.configuration_path())?;
         let directory = configuration.open_directory()?;
         let operator = self.folder.join("broker/operator");
-        for broker in &configuration.brokers {
-            let mut settings = daemon::broker_settings(broker);
-            settings.certificate = operator.with_extension("pem");
-            settings.key = operator.with_extension("key");
-            return Ok(daemon::topology(&configuration, &directory).apply(&settings, progress).await?);
-        }
-        Ok(())
+        let Some(broker) = configuration.brokers.first() else { return Ok(()) };
+        let mut settings = daemon::broker_settings(broker);
+        settings.certificate = operator.with_extension("pem");
+        settings.key = operator.with_extension("key");
+        Ok(daemon::topology(&configuration, &directory).apply(&settings, progress).await?)
     }
 }
 
@@ -258,22 +259,6 @@ fn tenant(tenant: &SiteTenant) -> Tenant {
         categories: tenant.categories.clone(),
         units: Vec::new(),
     }
-}
-
-/// Users and permissions that follow from the directory's principals.
-fn definitions(principals: &[Principal]) -> Definitions {
-    let carriers = principals.iter().filter(|principal| principal.role != Role::Relay).map(|principal| {
-        let tenants = match &principal.tenants {
-            Tenants::All => AmqpTenants::All,
-            Tenants::Listed(listed) => AmqpTenants::These(listed.iter().copied().collect()),
-        };
-        AmqpCarrier {
-            user: principal.id.to_string(),
-            may_write: principal.may.iter().map(|kind| (tenants.clone(), *kind)).collect(),
-            reads: Some(names::reader(&principal.id)),
-        }
-    });
-    Definitions { vhost: VHOST.to_owned(), relay: "relay".to_owned(), operator: "operator".to_owned(), carriers: carriers.collect() }
 }
 
 fn make_peer_keys(folder: &Path, id: &PrincipalId) -> Result<PeerPublic, SiteError> {

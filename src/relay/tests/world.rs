@@ -132,7 +132,10 @@ impl Vault for MemoryVault {
 }
 
 #[derive(Default, Clone)]
-pub(super) struct Graveyard(pub(super) Arc<Mutex<Vec<(String, Vec<u8>)>>>);
+pub(super) struct Graveyard(pub(super) Arc<Mutex<Vec<Buried>>>);
+
+/// Reason and body.
+pub(super) type Buried = (String, Vec<u8>);
 
 impl Broker for Graveyard {
     async fn bury(&self, letter: DeadLetter<'_>) -> Result<(), BrokerFault> {

@@ -1,0 +1,214 @@
+//! Real replies, every outcome of every handler, held against their schemas.
+
+use super::world::{NOW, World, vectors};
+use nakatsugi::{
+    calendar::Timestamp,
+    command::{Command, Denial, Outcome},
+    identifier::{Category, MessageType},
+    ledger::{LegalBasis, Promise},
+    record::{Head, Holding, Item, ItemValue, NullReason, Person, PersonId, Record, Row},
+};
+use serde_json::{Value, json, value::to_raw_value};
+use std::collections::BTreeMap;
+
+const NUMBER: &str = "000000123456789";
+const CODE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+fn decode(kind: MessageType, body: &Value) -> Command {
+    Command::decode(kind, &to_raw_value(body).unwrap()).unwrap()
+}
+
+fn record(key: &str, publication: Value) -> Record {
+    let mut record: Record =
+        serde_json::from_value(vectors("accept")["record.put.every-member.json"]["instance"]["rows"][0]["record"].clone()).unwrap();
+    record.record_key = key.parse().unwrap();
+    record.publication = serde_json::from_value(publication).unwrap();
+    record
+}
+
+/// A person who has shown, hidden and deleted records.
+fn person() -> Person {
+    let mut shown = Holding::default();
+    shown.replace(Row::Live { revision: 3, record: record("a", json!({ "from": "2099-01-01", "until": "2100-01-01" })) });
+    let mut bare = record("b", json!({}));
+    bare.parent = None;
+    bare.items = vec![Item {
+        code: "8200000020".parse().unwrap(),
+        depth: 0,
+        value: ItemValue::Null(NullReason::NotCollected),
+        version: None,
+        updated_at: None,
+    }];
+    shown.replace(Row::Live { revision: 3, record: bare });
+    shown.replace(Row::Tombstone { revision: 3, data_set: "0001".parse().unwrap(), record_key: "c".parse().unwrap() });
+    let mut hidden = Holding::default();
+    hidden.replace(Row::Live { revision: 3, record: record("d", json!({ "from": "2100-01-02" })) });
+    let category = |code: &str| code.parse::<Category>().unwrap();
+    Person {
+        id: PersonId([1; 16]),
+        head: Head { addressee: Some(NUMBER.parse().unwrap()), code: Some(CODE.parse().unwrap()), former: Vec::new(), revision: 3 },
+        holdings: BTreeMap::from([(category("TM00000000000002"), shown), (category("TM00000000000004"), hidden)]),
+    }
+}
+
+fn other() -> Person {
+    Person { id: PersonId([2; 16]), holdings: BTreeMap::new(), ..person() }
+}
+
+/// Every denial; a new one does not compile until it stands here.
+fn denials() -> Vec<Denial> {
+    let all = vec![
+        Denial::NotAllowed,
+        Denial::NotInService,
+        Denial::UnknownCategory(0),
+        Denial::RepeatedCategory(31),
+        Denial::CategoryCount,
+        Denial::RowCount,
+        Denial::Conflict,
+        Denial::AlreadyAnswered(Promise([0xa5; 32])),
+        Denial::Quarantined,
+    ];
+    for denial in &all {
+        match denial {
+            Denial::NotAllowed
+            | Denial::NotInService
+            | Denial::UnknownCategory(_)
+            | Denial::RepeatedCategory(_)
+            | Denial::CategoryCount
+            | Denial::RowCount
+            | Denial::Conflict
+            | Denial::AlreadyAnswered(_)
+            | Denial::Quarantined => {}
+        }
+    }
+    all
+}
+
+/// Whether a reply of this type may carry the denial.
+fn belongs(denial: &Denial, kind: MessageType) -> bool {
+    match denial {
+        Denial::UnknownCategory(_) | Denial::RepeatedCategory(_) | Denial::CategoryCount => kind == MessageType::SelfInfoReply,
+        Denial::RowCount => kind == MessageType::RecordReply,
+        Denial::NotAllowed | Denial::NotInService | Denial::Conflict | Denial::AlreadyAnswered(_) | Denial::Quarantined => true,
+    }
+}
+
+fn body(outcome: &Outcome) -> Value {
+    serde_json::from_str(outcome.body.get()).unwrap()
+}
+
+/// Replies of every outcome, with the name of their schema.
+pub(crate) fn replies(world: &World) -> Vec<(String, Value)> {
+    let mut replies = Vec::new();
+    let mut handled = |kind: MessageType, request: Value, persons: Vec<Option<Person>>, room: usize, now: Timestamp| {
+        let outcome = world.handle(decode(kind, &request), |_| persons.clone(), room, now);
+        replies.push((format!("body/{}", kind.reply().unwrap()), body(&outcome)));
+    };
+    let authenticated = json!({ "method": "jpki-user-certificate", "at": 0 });
+    let asked = |categories: &[&str]| json!({ "person": CODE, "categories": categories, "authenticated": authenticated });
+    let all = asked(&["TM00000000000002", "TM00000000000004", "TM00000000000020", "TM00000000000008"]);
+    let request = MessageType::SelfInfoRequest;
+    handled(request, all.clone(), vec![Some(person())], usize::MAX, NOW);
+    handled(request, all.clone(), vec![None], usize::MAX, NOW);
+    handled(request, all.clone(), vec![Some(person())], 100, NOW);
+    handled(request, all, vec![Some(person())], usize::MAX, Timestamp::from_seconds(0));
+    handled(request, asked(&[]), vec![None], usize::MAX, NOW);
+    handled(request, asked(&["TM99999999999999"]), vec![None], usize::MAX, NOW);
+    handled(request, asked(&["TM00000000000002"; 2]), vec![None], usize::MAX, NOW);
+
+    let put = vectors("accept")["record.put.smallest.json"]["instance"]["rows"][0].clone();
+    let changed = |change: &dyn Fn(&mut Value)| {
+        let mut row = put.clone();
+        change(&mut row);
+        row
+    };
+    let rows = json!({ "rows": [
+        put.clone(),
+        put.clone(),
+        changed(&|row| row["revision"] = json!("1")),
+        changed(&|row| drop(row.as_object_mut().unwrap().remove("revision"))),
+        changed(&|row| row["more"] = json!(1)),
+        changed(&|row| row["category"] = json!("TM99999999999999")),
+        changed(&|row| row["record"]["record_key"] = json!(NUMBER)),
+    ]});
+    handled(MessageType::RecordPut, rows, vec![None], usize::MAX, NOW);
+    let spelt = format!(
+        r#"{{"rows":[{},{}]}}"#,
+        put.to_string().replace("\"revision\"", "\"revision\":2,\"revision\""),
+        put.to_string().replace("課税", "\\ud800")
+    );
+    let raw = serde_json::value::RawValue::from_string(spelt).unwrap();
+    let outcome = world.handle(Command::decode(MessageType::RecordPut, &raw).unwrap(), |count| vec![None; count], 0, NOW);
+    let spelt = body(&outcome);
+    let name = json!({ "person": NUMBER, "category": "TM00000000000002", "revision": 4, "data_set": "0001", "record_key": "a" });
+    let delete = MessageType::RecordDelete;
+    handled(delete, json!({ "rows": [name.clone(), name.clone()] }), vec![Some(person())], usize::MAX, NOW);
+    handled(delete, json!({ "rows": [] }), Vec::new(), usize::MAX, NOW);
+    handled(delete, json!({ "rows": vec![name; 501] }), vec![None], usize::MAX, NOW);
+
+    let link = |revision: u64| json!({ "person": NUMBER, "code": CODE, "revision": revision });
+    let kind = MessageType::PersonLink;
+    handled(kind, link(1), vec![None, None], usize::MAX, NOW);
+    handled(kind, link(3), vec![Some(person()), Some(person())], usize::MAX, NOW);
+    handled(kind, link(4), vec![Some(person()), Some(other())], usize::MAX, NOW);
+    handled(kind, link(4), vec![None, None], usize::MAX, Timestamp::from_seconds(0));
+
+    replies.push(("body/record.reply".to_owned(), spelt));
+    for kind in [MessageType::SelfInfoReply, MessageType::RecordReply, MessageType::PersonReply] {
+        for denial in denials().into_iter().filter(|denial| belongs(denial, kind)) {
+            replies.push((format!("body/{kind}"), body(&Outcome::denied(denial, LegalBasis::SelfInformation).unwrap())));
+        }
+    }
+    replies
+}
+
+#[test]
+fn every_reply_keeps_its_schema() {
+    let world = World::new();
+    for (schema, reply) in replies(&world) {
+        assert!(world.is_valid(&schema, &reply), "{schema} {reply}\n{}", world.faults(&schema, &reply));
+    }
+}
+
+#[test]
+fn a_denial_that_does_not_belong_to_a_reply_breaks_its_schema() {
+    let world = World::new();
+    for kind in [MessageType::SelfInfoReply, MessageType::RecordReply, MessageType::PersonReply] {
+        for denial in denials().into_iter().filter(|denial| !belongs(denial, kind)) {
+            let reply = body(&Outcome::denied(denial, LegalBasis::SelfInformation).unwrap());
+            assert!(!world.is_valid(&format!("body/{kind}"), &reply), "{kind} {reply}");
+        }
+    }
+}
+
+/// Members that a reply may lack; all others are required.
+const OPTIONAL: [&str; 5] = ["parent", "from", "until", "version", "updated_at"];
+
+#[test]
+fn a_reply_with_a_member_less_or_more_breaks_its_schema() {
+    fn each(value: &Value, whole: &Value, here: &str, check: &mut dyn FnMut(Value, String)) {
+        match value {
+            Value::Object(members) => {
+                let mut more = whole.clone();
+                more.pointer_mut(here).unwrap()["x"] = json!(1);
+                check(more, format!("{here} with x"));
+                for (name, member) in members {
+                    if !OPTIONAL.contains(&name.as_str()) {
+                        let mut less = whole.clone();
+                        less.pointer_mut(here).unwrap().as_object_mut().unwrap().remove(name);
+                        check(less, format!("{here} without {name}"));
+                    }
+                    each(member, whole, &format!("{here}/{name}"), check);
+                }
+            }
+            Value::Array(elements) => {
+                elements.iter().enumerate().for_each(|(at, value)| each(value, whole, &format!("{here}/{at}"), check))
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let world = World::new();
+    for (schema, reply) in replies(&world) {
+        each(&reply, &reply, "", &mut |changed, how| assert!(!world.is_valid(&schema, &changed), "{schema}{how}: {changed}"));
+    }
+}
