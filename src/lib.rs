@@ -12,6 +12,7 @@
 
 pub mod calendar;
 pub mod identifier;
+pub mod wiped;
 
 pub mod command;
 pub mod directory;

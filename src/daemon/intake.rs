@@ -98,7 +98,9 @@ async fn carry(delivery: broker::Delivery, relay: Arc<RunningRelay>, suspects: A
     let (known, end) = relay.carry(Delivery { body, route: way, suspicion, ticket }).await;
     match (&end, leave) {
         // It has come to an end in a living process: nobody suspects it any more.
-        (End::Answered { .. } | End::Denied { .. } | End::Repeated | End::DeadLettered { .. }, Some(leave)) => leave.acquit(),
+        (End::Answered { .. } | End::Denied { .. } | End::Quarantined { .. } | End::Repeated | End::DeadLettered { .. }, Some(leave)) => {
+            leave.acquit()
+        }
         (End::Waiting { .. } | End::Blamed { .. }, _) | (_, None) => {}
     }
     report::message(known, &end, &route, began.elapsed());

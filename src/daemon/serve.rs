@@ -39,7 +39,7 @@ const READERS: usize = 8;
 const OPENED_AT_ONCE: usize = 8;
 /// How long the intake waits, after an unclean stop, for vaults that recover: meanwhile no message could be alone in flight.
 const RECOVERY_FIRST: Duration = Duration::from_secs(5);
-/// How many channels share the recipients of one broker.
+/// How many lanes share the recipients of one broker.
 const LANES: u16 = 2;
 /// How many parcels go to a broker in one round.
 const ROUND: u16 = 256;

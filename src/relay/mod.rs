@@ -165,10 +165,7 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
         if suspicion > PATIENCE {
             // Even its denial ended the process: it is not run at all.
             let end = self.bury("quarantined", &body, &route).await;
-            match end {
-                End::Waiting { .. } | End::Blamed { .. } => ticket.wait(),
-                End::DeadLettered { .. } | End::Answered { .. } | End::Denied { .. } | End::Repeated => ticket.ack(),
-            }
+            settle(ticket, &end);
             return (known, end);
         }
         let way = CatchPanic(Box::pin(self.way(&body, &route, care, &mut known))).await;
@@ -192,10 +189,7 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
             }
             (Disposition::Wait(fault), Care::Ordinary | Care::Quarantined) => End::Waiting { fault },
         };
-        match end {
-            End::Waiting { .. } | End::Blamed { .. } => ticket.wait(),
-            End::DeadLettered { .. } | End::Answered { .. } | End::Denied { .. } | End::Quarantined { .. } | End::Repeated => ticket.ack(),
-        }
+        settle(ticket, &end);
         (known, end)
     }
 
@@ -302,6 +296,14 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
             scope.vault().commit(frame).await?;
         }
         Ok(())
+    }
+}
+
+/// Settles a delivery as its message ended: all is done, or not now.
+fn settle<T: Ticket>(ticket: T, end: &End) {
+    match end {
+        End::Waiting { .. } | End::Blamed { .. } => ticket.wait(),
+        End::DeadLettered { .. } | End::Answered { .. } | End::Denied { .. } | End::Quarantined { .. } | End::Repeated => ticket.ack(),
     }
 }
 
