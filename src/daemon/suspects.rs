@@ -1,7 +1,8 @@
 //! Suspects: messages that were alone in flight when the process died.
 //!
 //! Always: after an unclean stop, messages that the broker delivers again run one at a time, and only one that was alone is
-//! counted, on disk, by the SHA-256 of its body; so innocents in flight lose nothing. After three deaths a message is
+//! counted, on disk, by the SHA-256 of its body; so innocents in flight lose nothing. One that was counted goes behind the
+//! others from then on, so that a process that is killed at random moments hits another each time. After three deaths a message is
 //! quarantined (`relay::blame`). Absent: panics that are caught; they blame their own message without this.
 
 use ring::digest::{SHA256, digest};
@@ -16,12 +17,16 @@ use std::{
 };
 use tokio::{
     sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Instant,
+    time::{Instant, sleep},
 };
 
 /// How long after an unclean stop redelivered messages run alone. What the broker had out then comes back within seconds; what
 /// is redelivered later lost its connection, not its process.
 const CAUTIOUS_FOR: Duration = Duration::from_secs(60);
+
+/// How long a suspect lets the others go first, for each death. Innocents that were alone when something else killed the process
+/// are not hit again and again: what else was out has come back by then and stands before them.
+const BEHIND_OTHERS: Duration = Duration::from_millis(500);
 
 /// The memory of suspects in one data folder.
 #[derive(Debug)]
@@ -100,6 +105,8 @@ impl Suspects {
             (Caution::None, _) => {}
             (Caution::AfterUncleanStop, false) => leave._beside = Some(self.gate.read().await),
             (Caution::AfterUncleanStop, true) => {
+                // The gate lets through in the order of asking: who is suspected goes behind the others.
+                sleep(BEHIND_OTHERS * leave.suspicion()).await;
                 let gate = self.gate.write().await;
                 durable(&self.folder.join("alone"), name(body).as_bytes())?;
                 leave.alone = Some(gate);
@@ -210,6 +217,22 @@ mod tests {
         assert_eq!(suspects.leave(false, b"poison").await.unwrap().suspicion(), 3);
         suspects.leave(true, b"poison").await.unwrap().acquit();
         assert_eq!(suspects.leave(true, b"poison").await.unwrap().suspicion(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_was_alone_at_a_death_goes_behind_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        std::mem::forget(Suspects::open(folder.path()).unwrap());
+        let suspects = Suspects::open(folder.path()).unwrap();
+        std::mem::forget(suspects.leave(true, b"unlucky").await.unwrap());
+        let suspects = Suspects::open(folder.path()).unwrap();
+        let order = Mutex::new(Vec::new());
+        let carry = async |body: &'static [u8]| {
+            let _leave = suspects.leave(true, body).await.unwrap();
+            order.lock().unwrap().push(body);
+        };
+        tokio::join!(carry(b"unlucky"), carry(b"one"), carry(b"two"));
+        assert_eq!(*order.lock().unwrap(), [&b"one"[..], b"two", b"unlucky"]);
     }
 
     #[tokio::test]

@@ -121,7 +121,7 @@ async fn a_thousand_requests_survive_ten_kills_each_answered_and_entered_once() 
 
     // Nothing is left anywhere, and nobody was taken for the cause of the deaths.
     drop((disclosure, municipal));
-    assert_eq!(stage.left_over(), (0, 0));
+    assert_eq!(stage.emptied().await, 0, "dead letters");
 
     // One entry for each message, committed to by its reply.
     let mut others = 0;

@@ -3,14 +3,7 @@
 //! Always: one node and one site for the run (`stage`); tests take turns on it, each with tenants of its own, and start the
 //! daemon themselves.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "a test that cannot go on says where"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on says where")]
 
 mod canaries;
 mod damage;

@@ -222,8 +222,8 @@ impl Stage {
         letters.len()
     }
 
-    /// How many messages each queue holds, waiting or out.
-    pub(crate) fn depths(&mut self) -> HashMap<String, u64> {
+    /// How many messages each queue holds, waiting or out, as the broker last counted them.
+    fn depths(&mut self) -> HashMap<String, u64> {
         let listed = self.site.node().control(&["list_queues", "-p", "network", "--no-table-headers", "name", "messages"]).unwrap();
         let line = |line: &str| {
             let (name, depth) = line.split_once('\t')?;
@@ -232,12 +232,21 @@ impl Stage {
         listed.lines().filter_map(line).collect()
     }
 
-    /// The depth of the queues the daemon takes from, with those who wait, and of the dead letters.
-    pub(crate) fn left_over(&mut self) -> (u64, u64) {
-        let depths = self.depths();
-        assert!(depths.contains_key("nakatsugi.dead"), "{depths:?}");
-        let ours = depths.iter().filter(|(name, _)| !name.starts_with("nakatsugi.out.") && *name != "nakatsugi.dead");
-        (ours.map(|(_, depth)| depth).sum(), depths["nakatsugi.dead"])
+    /// Waits until the queues that the daemon takes from are empty, with those who wait; returns how many dead letters there are.
+    pub(crate) async fn emptied(&mut self) -> u64 {
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let depths = self.depths();
+            let left: HashMap<_, _> = depths
+                .iter()
+                .filter(|(name, depth)| **depth > 0 && !name.starts_with("nakatsugi.out.") && *name != "nakatsugi.dead")
+                .collect();
+            if left.is_empty() {
+                return depths["nakatsugi.dead"];
+            }
+            assert!(Instant::now() < until, "messages are left: {left:?}");
+            sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// Takes every dead letter out of its queue.

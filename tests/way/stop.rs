@@ -40,7 +40,7 @@ async fn sigterm_under_load_ends_in_time_and_loses_nothing() {
         answers.only(letter);
     }
     drop(disclosure);
-    assert_eq!(stage.left_over(), (0, 0));
+    assert_eq!(stage.emptied().await, 0, "dead letters");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,5 +79,5 @@ async fn a_broker_that_dies_is_waited_for_and_nothing_is_lost() {
         answers.only(letter);
     }
     drop(disclosure);
-    assert_eq!(stage.left_over(), (0, 0));
+    assert_eq!(stage.emptied().await, 0, "dead letters");
 }

@@ -90,7 +90,9 @@ fn compare(folder: &Path, plan: &Plan, outside: &mut Outside<'_>, runtime: &runt
     let mut bare = Vec::new();
     for (subject, partition) in [Subject::Echo, Subject::Floor].into_iter().zip(PARTITIONS.into_iter().skip(1)) {
         let child = Bare::start(&binary, &site, subject, partition, length, &asker)?;
-        bench.pids[subject as usize] = child.0.id();
+        if let Some(pid) = bench.pids.get_mut(subject as usize) {
+            *pid = child.0.id();
+        }
         bare.push(child);
     }
     let mut measured = [const { Measured { rounds: Vec::new(), latencies: Vec::new(), memory: (0, 0) } }; 3];
@@ -254,7 +256,7 @@ fn say(text: &str) {
 
 fn progress(what: &str, done: u64, all: u64) {
     use std::io::IsTerminal as _;
-    if stderr().is_terminal() && (done == all || done % 64 == 0) {
+    if stderr().is_terminal() && (done == all || done.is_multiple_of(64)) {
         let _ = write!(stderr(), "\r  {what} {done} of {all}{}", if done == all { "\n" } else { "" });
     }
 }
