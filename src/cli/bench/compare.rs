@@ -8,7 +8,8 @@ use super::{
     Plan, failed,
     figures::{Measured, Round, Subject, ratio},
     load::{Load, Shot, Volley},
-    machine, report,
+    machine,
+    report::{self, Replies, Steps},
     town::{PARTITIONS, Town},
 };
 use crate::{
@@ -126,9 +127,18 @@ fn compare(folder: &Path, plan: &Plan, outside: &mut Outside<'_>, runtime: &runt
     if !status.success() {
         return Err(failed(format!("the relay ended with {status}")));
     }
+    let steps = steps(&binary, &site, plan, &asker)?;
     let [echo, floor, relay] = &measured;
     say(&format!("relay/floor {:.2}, relay/echo {:.2}", ratio(relay, floor), ratio(relay, echo)));
-    report::write(outside.out, plan, length, half, &measured)
+    report::write(outside.out, plan, &Replies { length, half }, &measured, &steps)
+}
+
+/// Microseconds of each step, by its name.
+fn steps(binary: &Path, site: &Site, plan: &Plan, asker: &Path) -> Result<Steps, CliError> {
+    let mut command = Command::new(binary);
+    command.args(["bench", "steps", "--asker"]).arg(asker).args(plan.arguments());
+    let output = command.arg("--config").arg(site.configuration_path()).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    serde_json::from_slice(&output.stdout).map_err(|_| failed("the steps could not be timed"))
 }
 
 /// Everything that rounds need.

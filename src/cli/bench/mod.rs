@@ -40,7 +40,8 @@ pub struct Arguments {
 /// A part of the benchmark, each in a process of its own.
 #[derive(Debug, Subcommand)]
 pub enum Part {
-    /// Time the steps of one request, one by one, in one thread and without a broker.
+    /// The steps of one request, one by one.
+    #[command(hide = true)]
     Steps(steps::Arguments),
     /// A bare relay.
     #[command(hide = true)]
@@ -56,7 +57,7 @@ pub enum Part {
 pub(super) fn run(config: &Path, arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliError> {
     match &arguments.part {
         None => compare::run(&arguments.plan, outside),
-        Some(Part::Steps(arguments)) => steps::run(arguments, outside),
+        Some(Part::Steps(arguments)) => steps::run(config, arguments, outside),
         Some(Part::Echo(arguments)) => bare::run(config, arguments, bare::Work::Nothing),
         Some(Part::Floor(arguments)) => bare::run(config, arguments, bare::Work::Cryptography),
         Some(Part::Vaults) => town::make_vaults(config),

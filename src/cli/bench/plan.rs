@@ -54,6 +54,23 @@ pub enum Skew {
 }
 
 impl Plan {
+    /// As arguments for a part of the benchmark.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let skew = match self.skew {
+            Skew::Even => "even",
+            Skew::Town => "town",
+        };
+        let values = [
+            ("--tenants", self.tenants.to_string()),
+            ("--skew", skew.to_owned()),
+            ("--people", self.people().to_string()),
+            ("--records", self.records.to_string()),
+            ("--withheld", self.withheld.to_string()),
+            ("--seed", self.seed.to_string()),
+        ];
+        values.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
+    }
+
     /// Residents of each tenant.
     pub(super) fn people(&self) -> u32 {
         self.people.unwrap_or_else(|| (1000 / self.tenants).max(2))

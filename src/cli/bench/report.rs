@@ -4,14 +4,34 @@ use super::{
     Plan, Skew,
     figures::{Measured, Subject, ratio},
     machine,
+    steps::STEPS,
 };
 use crate::cli::CliError;
 use serde_json::json;
-use std::{io::Write, time::Duration};
+use std::{collections::BTreeMap, io::Write, time::Duration};
+
+/// How long replies are, and the rate at which latencies were measured.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Replies {
+    pub(super) length: usize,
+    pub(super) half: f64,
+}
+
+/// Microseconds of each step, by its name.
+pub(super) type Steps = BTreeMap<String, f64>;
+
+/// The steps in order, then what is left of the relay's processor time.
+fn split(steps: &Steps, own: f64) -> Vec<(&str, f64)> {
+    let known = STEPS.into_iter().chain(["journal"]);
+    let mut split: Vec<_> = known.map(|name| (name, steps.get(name).copied().unwrap_or_default())).collect();
+    let sum: f64 = split.iter().map(|(_, micros)| micros).sum();
+    split.push(("other", own - sum));
+    split
+}
 
 /// Writes what was measured: a table, or one JSON line for each subject and one for the whole.
-pub(super) fn write(out: &mut dyn Write, plan: &Plan, reply: usize, half: f64, measured: &[Measured; 3]) -> Result<(), CliError> {
-    if plan.json { lines(out, plan, reply, half, measured) } else { table(out, plan, reply, half, measured) }
+pub(super) fn write(out: &mut dyn Write, plan: &Plan, replies: &Replies, measured: &[Measured; 3], steps: &Steps) -> Result<(), CliError> {
+    if plan.json { lines(out, plan, replies, measured, steps) } else { table(out, plan, replies, measured, steps) }
 }
 
 fn millis(time: Duration) -> f64 {
@@ -25,7 +45,8 @@ const fn skew(skew: Skew) -> &'static str {
     }
 }
 
-fn lines(out: &mut dyn Write, plan: &Plan, reply: usize, half: f64, measured: &[Measured; 3]) -> Result<(), CliError> {
+fn lines(out: &mut dyn Write, plan: &Plan, replies: &Replies, measured: &[Measured; 3], steps: &Steps) -> Result<(), CliError> {
+    let Replies { length: reply, half } = *replies;
     for (subject, measured) in Subject::ALL.into_iter().zip(measured) {
         let [own, broker, load] = measured.micros();
         let (resident, peak) = measured.memory;
@@ -43,6 +64,7 @@ fn lines(out: &mut dyn Write, plan: &Plan, reply: usize, half: f64, measured: &[
     let hundredth = |ratio: f64| (ratio * 1000.0).round() / 1000.0;
     let line = json!({
         "relay/floor": hundredth(ratio(relay, floor)), "relay/echo": hundredth(ratio(relay, echo)), "floor/echo": hundredth(ratio(floor, echo)),
+        "steps_micros": split(steps, relay.micros()[0]).into_iter().map(|(name, micros)| (name.to_owned(), json!(micros.round()))).collect::<serde_json::Map<_, _>>(),
         "tenants": plan.tenants, "skew": skew(plan.skew), "people": plan.people(), "records": plan.records, "withheld": plan.withheld,
         "reply_bytes": reply, "seconds": plan.seconds, "rounds": plan.rounds, "window": plan.window, "prefetch": plan.prefetch,
         "seed": plan.seed, "machine": machine::describe(), "version": env!("CARGO_PKG_VERSION"),
@@ -50,7 +72,8 @@ fn lines(out: &mut dyn Write, plan: &Plan, reply: usize, half: f64, measured: &[
     Ok(writeln!(out, "{line}")?)
 }
 
-fn table(out: &mut dyn Write, plan: &Plan, reply: usize, half: f64, measured: &[Measured; 3]) -> Result<(), CliError> {
+fn table(out: &mut dyn Write, plan: &Plan, replies: &Replies, measured: &[Measured; 3], steps: &Steps) -> Result<(), CliError> {
+    let Replies { length: reply, half } = *replies;
     let Plan { tenants, records, rounds, seconds, .. } = plan;
     writeln!(out, "\nnakatsugi {} on {}", env!("CARGO_PKG_VERSION"), machine::describe())?;
     writeln!(
@@ -70,5 +93,7 @@ fn table(out: &mut dyn Write, plan: &Plan, reply: usize, half: f64, measured: &[
     }
     let [echo, floor, relay] = measured;
     writeln!(out, "\nrelay/floor {:.2}   relay/echo {:.2}", ratio(relay, floor), ratio(relay, echo))?;
-    Ok(())
+    let [own, ..] = relay.micros();
+    let split: Vec<_> = split(steps, own).into_iter().map(|(name, micros)| format!("{name} {micros:.0}")).collect();
+    Ok(writeln!(out, "the relay's µs of core: {}", split.join(", "))?)
 }
