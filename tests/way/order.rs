@@ -1,6 +1,6 @@
 //! The order of system calls: a frame is synced before its reply leaves and before its request is acknowledged.
 //!
-//! The daemon runs under strace. Its connections are encrypted, so they are told apart by size: replies are padded and make
+//! The daemon runs under strace, which must be installed. Its connections are encrypted, so they are told apart by size: replies are padded and make
 //! large writes on the connection that publishes; acknowledgements make small ones, larger than a heartbeat, on the
 //! connection that brought large reads and makes no large writes. Requests follow one another at a distance, so that
 //! everything belongs to one of them.
