@@ -88,7 +88,9 @@ pub(super) fn run(config: &Path, arguments: &Arguments, outside: &mut Outside<'_
         let letters: Result<Vec<_>, CliError> = drawn.map(|((tenant, body), random)| letter(&peer, tenant, &body, random, now)).collect();
         let bench = Steps { configuration: &configuration, directory: &directory, keys: &keys, now, vaults: &vaults, runtime: &runtime };
         let (times, frames) = bench.batch(letters?, outside)?;
-        best = std::array::from_fn(|step| best[step].min(times[step]));
+        for (best, time) in best.iter_mut().zip(times) {
+            *best = time.min(*best);
+        }
         let before = machine::processor_time(std::process::id())?;
         let committed = runtime.block_on(async { join_all(frames.iter().map(|(vault, frame)| vault.commit(frame.clone()))).await });
         if committed.iter().any(Result::is_err) {
