@@ -60,7 +60,7 @@ impl BrokerSettings {
     ///
     /// # Cancel safety
     /// Dropped early, the half-made connection ends by itself within ten seconds.
-    pub(super) async fn connect(&self, purpose: Purpose) -> Result<Connection, BrokerError> {
+    pub(crate) async fn connect(&self, purpose: Purpose) -> Result<Connection, BrokerError> {
         let uri = self.address()?;
         let tls = RustlsConnector::from(self.tls()?);
         let name = format!("nakatsugi {purpose} {}", self.name);

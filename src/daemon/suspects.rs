@@ -46,8 +46,9 @@ pub enum Caution {
 #[derive(Debug)]
 pub struct Leave<'a> {
     suspects: &'a Suspects,
-    suspicion: u32,
-    alone: Option<(String, RwLockWriteGuard<'a, ()>)>,
+    /// Its name and how often it is suspected, if anybody is.
+    suspicion: Option<(String, u32)>,
+    alone: Option<RwLockWriteGuard<'a, ()>>,
     _beside: Option<RwLockReadGuard<'a, ()>>,
 }
 
@@ -93,20 +94,27 @@ impl Suspects {
     /// # Errors
     /// The folder cannot be written.
     pub async fn leave(&self, redelivered: bool, body: &[u8]) -> io::Result<Leave<'_>> {
-        let mut leave = Leave { suspects: self, suspicion: 0, alone: None, _beside: None };
+        let mut leave = Leave { suspects: self, suspicion: self.suspicion(body), alone: None, _beside: None };
         let caution = if self.began.elapsed() < CAUTIOUS_FOR { self.caution } else { Caution::None };
         match (caution, redelivered) {
             (Caution::None, _) => {}
             (Caution::AfterUncleanStop, false) => leave._beside = Some(self.gate.read().await),
             (Caution::AfterUncleanStop, true) => {
                 let gate = self.gate.write().await;
-                let key = name(body);
-                leave.suspicion = self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied().unwrap_or(0);
-                durable(&self.folder.join("alone"), key.as_bytes())?;
-                leave.alone = Some((key, gate));
+                durable(&self.folder.join("alone"), name(body).as_bytes())?;
+                leave.alone = Some(gate);
             }
         }
         Ok(leave)
+    }
+
+    fn suspicion(&self, body: &[u8]) -> Option<(String, u32)> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.is_empty() {
+            return None;
+        }
+        let key = name(body);
+        counts.get(&key).map(|count| (key.clone(), *count))
     }
 
     /// The process stops as it should: nobody is suspected because of it.
@@ -133,21 +141,26 @@ impl Suspects {
 impl Leave<'_> {
     /// How often the process died while this message was alone.
     #[must_use]
-    pub const fn suspicion(&self) -> u32 {
-        self.suspicion
+    pub fn suspicion(&self) -> u32 {
+        self.suspicion.as_ref().map_or(0, |(_, count)| *count)
+    }
+
+    /// The message came to its end: it is not suspected any more.
+    pub fn acquit(self) {
+        if let Some((key, _)) = &self.suspicion {
+            self.suspects.counts.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+            // Failing here only means that it stays suspected.
+            let _ = self.suspects.write();
+        }
     }
 }
 
 impl Drop for Leave<'_> {
-    /// The process lives: the message is no longer alone, and no longer suspected.
+    /// The process lives: the message is no longer alone.
     fn drop(&mut self) {
-        if let Some((key, _gate)) = &self.alone {
+        if self.alone.is_some() {
             // Failing here only means that a later death may count once too often.
             let _ = remove(&self.suspects.folder.join("alone"));
-            let known = self.suspects.counts.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-            if known.is_some() {
-                let _ = self.suspects.write();
-            }
         }
     }
 }
@@ -193,8 +206,9 @@ mod tests {
         }
         let suspects = Suspects::open(folder.path()).unwrap();
         assert_eq!(suspects.leave(true, b"innocent").await.unwrap().suspicion(), 0);
-        assert_eq!(suspects.leave(true, b"poison").await.unwrap().suspicion(), 3);
-        // It passed: it is not suspected any more.
+        // Also when it comes back from waiting, not redelivered; until it has come to an end.
+        assert_eq!(suspects.leave(false, b"poison").await.unwrap().suspicion(), 3);
+        suspects.leave(true, b"poison").await.unwrap().acquit();
         assert_eq!(suspects.leave(true, b"poison").await.unwrap().suspicion(), 0);
     }
 

@@ -136,6 +136,24 @@ impl Row {
     }
 }
 
+impl Row {
+    /// About how many bytes it takes as JSON.
+    fn weight(&self) -> usize {
+        const FRAME: usize = 256;
+        const ITEM: usize = 96;
+        match self {
+            Self::Live { record, .. } => {
+                let value = |item: &Item| match &item.value {
+                    ItemValue::Text(text) => text.len(),
+                    ItemValue::Null(_) => 0,
+                };
+                record.items.iter().fold(FRAME, |sum, item| sum + ITEM + value(item))
+            }
+            Self::Tombstone { .. } => FRAME,
+        }
+    }
+}
+
 /// Whether a change was newer than what is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaced {
@@ -165,6 +183,12 @@ impl Holding {
             Row::Live { record, .. } => Some(record),
             Row::Tombstone { .. } => None,
         })
+    }
+
+    /// About how many bytes it takes as JSON.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.rows.iter().map(Row::weight).sum()
     }
 
     /// Puts a row in the place of its namesake, if its revision is higher.
