@@ -271,9 +271,7 @@ impl Item {
     fn explain(&self, error: BrokerError) -> BrokerError {
         match error {
             BrokerError::Amqp(error) => match soft(&error) {
-                Some(AMQPSoftError::PRECONDITIONFAILED) => {
-                    BrokerError::Different { name: self.to_string(), reason: error.to_string() }
-                }
+                Some(AMQPSoftError::PRECONDITIONFAILED) => BrokerError::Different { name: self.to_string(), reason: error.to_string() },
                 Some(AMQPSoftError::ACCESSREFUSED) => BrokerError::NotAllowed { name: self.to_string(), reason: error.to_string() },
                 Some(AMQPSoftError::NOTFOUND) => BrokerError::Missing(vec![self.to_string()]),
                 Some(_) | None => BrokerError::Amqp(error),
