@@ -94,6 +94,7 @@ async fn carry(delivery: broker::Delivery, relay: Arc<RunningRelay>, suspects: A
         user_id: route.user_id.clone(),
         kind: route.kind.clone(),
         message_id: route.message_id.clone(),
+        copied: route.copied,
     };
     let (known, end) = relay.carry(Delivery { body, route: way, suspicion, ticket }).await;
     match (&end, leave) {

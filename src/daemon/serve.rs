@@ -180,11 +180,16 @@ async fn finish_what_was_begun(vaults: Vaults) {
     opening.join_all().await;
 }
 
-/// The queues of the partitions that this daemon serves.
+/// The queues of the partitions that this daemon serves: where messages come in, and where they come back from waiting.
 fn sources(configuration: &Configuration) -> Vec<Source> {
     let own = configuration.partitions.own().iter();
     own.flat_map(|partition| MessageClass::ALL.map(|class| (class, Partition(*partition))))
-        .map(|(class, partition)| Source { queue: names::queue(class, partition).into(), prefetch: configuration.limits.prefetch })
+        .flat_map(|(class, partition)| {
+            let prefetch = configuration.limits.prefetch;
+            let source = |queue: String, prefetch| Source { queue: queue.into(), prefetch };
+            // What waits is rare: it may hold a quarter of the memory besides.
+            [source(names::queue(class, partition), prefetch), source(names::again(class, partition), (prefetch / 4).max(1))]
+        })
         .collect()
 }
 

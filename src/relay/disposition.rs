@@ -82,6 +82,7 @@ impl Failure {
                 DecodeError::NotACommand => "not-a-command",
             }),
             Self::Scope(error) => DeadLetter(match error {
+                ScopeError::Copied => "copies-not-allowed",
                 ScopeError::Exchange => "wrong-exchange",
                 ScopeError::RoutingKey => "routing-key-mismatch",
                 ScopeError::TypeProperty => "type-mismatch",

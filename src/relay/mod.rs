@@ -21,7 +21,7 @@ use crate::{
     identifier::{Kid, MessageId, MessageType, PrincipalId, TenantCode},
     ledger::{Promise, Salt},
     record::PersonId,
-    tenant::{Permit, Route, TenantScope, Verified},
+    tenant::{Copied, Permit, Route, ScopeError, TenantScope, Verified},
 };
 use blame::{Blame, Care, PATIENCE};
 use catch::CatchPanic;
@@ -197,6 +197,10 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
     async fn way(&self, body: &[u8], route: &Route, care: Care, known: &mut Known) -> Result<End, Failure> {
         let (now, directory) = (self.clock.now(), self.directory());
 
+        // SECURITY: each copy would cost a whole way, and what is buried at once can neither wait nor be blamed.
+        if route.copied == Copied::Yes {
+            return Err(ScopeError::Copied.into());
+        }
         let decrypted = envelope::decrypt(body, |kid| self.keys.decryption.get(kid), &self.policy, &self.limits)?;
         let verified = Verified::verify(decrypted, directory, &self.limits, now)?;
         known.note(&verified);

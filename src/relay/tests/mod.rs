@@ -8,7 +8,7 @@ use super::{End, ports::*, turn::Turns};
 use crate::{
     calendar::Timestamp,
     identifier::{MessageType, PersonName},
-    tenant::{Permit, TenantScope},
+    tenant::{Copied, Permit, TenantScope},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::atomic::Ordering};
@@ -132,7 +132,8 @@ async fn the_tenant_must_agree_in_every_place() {
     let world = populated().await;
     let good = || world.letter("fujisawa", 9, MessageType::RecordPut, json!({"rows": []}));
     type Change = fn(&mut Letter);
-    let changes: [(&str, Change); 7] = [
+    let changes: [(&str, Change); 8] = [
+        ("copies-not-allowed", |letter| letter.route.copied = Copied::Yes),
         ("wrong-exchange", |letter| letter.route.exchange = String::new()),
         ("routing-key-mismatch", |letter| letter.route.routing_key = "141003.record.put".to_owned()),
         ("routing-key-mismatch", |letter| letter.route.routing_key = "142051.record.delete".to_owned()),

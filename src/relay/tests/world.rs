@@ -11,7 +11,7 @@ use crate::{
     ledger::{Commitment, Frontier, Promise},
     record::{Head, Holding, Person, PersonId, PersonNeed, View},
     relay::{End, Keys, Known, Relay, ports::*},
-    tenant::{EXCHANGE_IN, Permit, Route},
+    tenant::{Copied, EXCHANGE_IN, Permit, Route},
 };
 use ring::rand::SystemRandom;
 use serde_json::{Value, json};
@@ -293,6 +293,7 @@ impl World {
             user_id: Some(from.to_owned()),
             kind: Some(draft.kind.to_string()),
             message_id: Some(draft.jti.to_string()),
+            copied: Copied::No,
         };
         Letter { body, route }
     }
