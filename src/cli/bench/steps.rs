@@ -23,7 +23,7 @@ use crate::{
         Keys,
         ports::{Answer, Frame, MessageKey, Parcel, Vault as _},
     },
-    tenant::{Permit, Route, TenantScope, Verified, lifetime},
+    tenant::{Copied, Permit, Route, TenantScope, Verified, lifetime},
     vault::{DiskVault, Outbox, OutboxLimits, Settings, Tuning, Vaults, filter},
 };
 use clap::Args;
@@ -131,6 +131,7 @@ fn letter(
         user_id: Some(peer.id().to_string()),
         kind: Some(kind.to_string()),
         message_id: Some(id.to_string()),
+        copied: Copied::No,
     };
     Ok((letter.body.to_vec(), route))
 }
