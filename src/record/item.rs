@@ -6,7 +6,10 @@ use crate::{
     calendar::Timestamp,
     identifier::{ItemCode, LayoutVersion},
 };
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Visitor},
+};
 use std::fmt;
 
 /// One value in the flat list of a record's items.
@@ -65,15 +68,43 @@ const VALUE_CHARACTERS: usize = 4_000;
 struct Wire {
     code: ItemCode,
     depth: u8,
-    /// Always there: unlike other members, a value may be null, and must say so.
-    #[serde(deserialize_with = "Option::deserialize")]
-    value: Option<String>,
+    value: TextOrNull,
     #[serde(default)]
     reason: Option<NullReason>,
     #[serde(default)]
     version: Option<LayoutVersion>,
     #[serde(default)]
     updated_at: Option<Timestamp>,
+}
+
+/// Always there: unlike other members, a value may be null, and must say so.
+struct TextOrNull(Option<String>);
+
+impl<'de> Deserialize<'de> for TextOrNull {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Not as an option: strict JSON takes no null for one.
+        deserializer.deserialize_any(TextOrNull(None))
+    }
+}
+
+impl Visitor<'_> for TextOrNull {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or null")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self, E> {
+        Ok(Self(Some(text.to_owned())))
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<Self, E> {
+        Ok(Self(Some(text)))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self, E> {
+        Ok(Self(None))
+    }
 }
 
 /// An item as it is written.
@@ -106,7 +137,7 @@ impl TryFrom<Wire> for Item {
     type Error = &'static str;
 
     fn try_from(wire: Wire) -> Result<Self, Self::Error> {
-        let value = match (wire.value, wire.reason) {
+        let value = match (wire.value.0, wire.reason) {
             (Some(text), None) if text.chars().count() <= VALUE_CHARACTERS => ItemValue::Text(text),
             (Some(_), None) => return Err("a value has at most 4000 characters"),
             (None, Some(reason)) => ItemValue::Null(reason),
@@ -126,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_null_needs_its_reason_and_a_value_must_have_none() {
-        let item = |json: &str| serde_json::from_str::<Item>(json);
+        let item = |json: &str| crate::envelope::strict_json::from_str::<Item>(json);
         assert!(item(r#"{"code":"8200000020","depth":1,"value":"2026-04"}"#).is_ok());
         assert!(item(r#"{"code":"8200000020","depth":1,"value":null,"reason":"not-collected"}"#).is_ok());
         assert!(item(r#"{"code":"8200000020","depth":1,"value":null}"#).is_err());

@@ -118,6 +118,10 @@ impl Town {
                 if tally.answered < count {
                     return Err(failed(format!("{} of {count} messages of the municipal system were answered", tally.answered)));
                 }
+                let refused: Vec<_> = tally.outcomes.keys().filter(|outcome| !matches!(outcome.as_str(), "linked" | "stored")).collect();
+                if !refused.is_empty() {
+                    return Err(failed(format!("the municipal system was answered: {refused:?}")));
+                }
                 stored += tally.outcomes.get("stored").copied().unwrap_or_default();
                 done = (done + count * each).min(all);
             }
