@@ -1,6 +1,6 @@
 //! What no compiler checks: headers, sizes, the direction of knowledge, and words that must not stand in the tree.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs,
