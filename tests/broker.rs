@@ -271,7 +271,6 @@ async fn messages_that_expire_before_they_are_taken_stop_nobodys_waiting() {
     all_come_back_from_waiting(&mut deliveries, &(1..=41).collect::<Vec<_>>()).await;
 }
 
-#[ignore = "a known gap (CHANGELOG.md): RabbitMQ 3 believes a forged x-death, and a malformed one ends dead-lettering on the whole node"]
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_deaths_stop_nobodys_waiting() {
     let broker = Broker::shared();
