@@ -1,6 +1,26 @@
 //! The demonstration, as a person runs it: the last line of its output is JSON, nothing is lost, nothing stays behind.
 
-use std::{env, fs, process::Command};
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    env, fs,
+    io::{BufRead as _, BufReader, Read as _},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+fn interrupt(demo: &Child) {
+    kill_process(Pid::from_child(demo), Signal::INT).unwrap();
+}
+
+/// The processes whose command line or folder names this folder.
+fn processes_of(folder: &Path) -> Vec<String> {
+    let folder = folder.to_str().unwrap();
+    let all = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let lines = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).filter(|line| line.contains(folder)).collect()
+}
 
 #[test]
 fn the_demonstration_loses_nothing_and_leaves_nothing() {
@@ -18,5 +38,51 @@ fn the_demonstration_loses_nothing_and_leaves_nothing() {
         let count = row.split_whitespace().next().and_then(|count| count.parse::<u64>().ok());
         assert!(count.is_some_and(|count| count > 0), "{outcome}: {row:?}");
     }
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_a_kept_demonstration_offers_to_try_works_and_ctrl_c_ends_everything() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("kept here");
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_nakatsugi"));
+    demo.args(["demo", "--residents", "10", "--keep"]).arg(&folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut demo = demo.spawn().unwrap();
+    let mut said = BufReader::new(demo.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.by_ref().any(|line| line.contains("Ctrl-C")));
+    let mut tried = 0;
+    while tried < 5 {
+        let line = said.next().unwrap();
+        if let Some(command) = line.strip_prefix("  ").filter(|line| !line.starts_with('#')) {
+            let output = Command::new("sh").args(["-c", command]).current_dir("/").output().unwrap();
+            assert!(output.status.success(), "{command}\n{}", String::from_utf8_lossy(&output.stderr));
+            assert!(!output.stdout.is_empty(), "{command}");
+            tried += 1;
+        }
+    }
+    assert!(!processes_of(&folder).is_empty());
+    interrupt(&demo);
+    let rest: Vec<_> = said.collect();
+    assert!(demo.wait().unwrap().success(), "{rest:#?}");
+    let mut out = String::new();
+    demo.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert!(serde_json::from_str::<serde_json::Value>(out.lines().last().unwrap()).is_ok());
+    assert_eq!(processes_of(&folder), Vec::<String>::new());
+    assert!(folder.join("nakatsugi.toml").exists());
+}
+
+#[test]
+fn an_interrupted_demonstration_leaves_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_nakatsugi"));
+    demo.arg("demo").env("TMPDIR", temporary.path()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut demo = demo.spawn().unwrap();
+    let mut said = BufReader::new(demo.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.by_ref().any(|line| line.starts_with("4/6")));
+    interrupt(&demo);
+    let rest: Vec<_> = said.collect();
+    assert_eq!(demo.wait().unwrap().code(), Some(130), "{rest:#?}");
+    assert!(rest.iter().any(|line| line.contains("interrupted")), "{rest:#?}");
+    assert_eq!(processes_of(temporary.path()), Vec::<String>::new());
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }

@@ -146,6 +146,9 @@ pub enum CliError {
     /// The demonstration went wrong.
     #[error("the demonstration failed: {0}")]
     Demo(String),
+    /// Ctrl-C before it was done.
+    #[error("interrupted; everything that was started is stopped")]
+    Interrupted,
     /// The benchmark went wrong.
     #[error("the benchmark failed: {0}")]
     Bench(String),
@@ -184,6 +187,7 @@ impl CliError {
             Self::Broker(error) if error.is_transient() => Exit::TryAgain,
             Self::Filter(_) | Self::Broker(_) | Self::Unsent(_) | Self::Demo(_) | Self::Bench(_) => Exit::Unavailable,
             Self::NoReply(_) => Exit::TryAgain,
+            Self::Interrupted => Exit::Interrupted,
             Self::UnknownBroker => Exit::Usage,
             Self::Peer(_) | Self::Body { .. } => Exit::NoInput,
             Self::Site(_) => Exit::CannotCreate,
@@ -261,6 +265,7 @@ impl CliError {
             Self::NoReply(_) => "see that the daemon runs; what it could not believe stands in its log as message.dead-lettered",
             Self::Site(_) => "see that the folder is empty and yours, and that RabbitMQ is installed: deploy/needs rabbitmq-server",
             Self::Demo(_) => "run it again with --keep FOLDER and read serve.log in that folder",
+            Self::Interrupted => "run it again when there is time",
             Self::Bench(_) => {
                 "run it again with --keep FOLDER and read serve.log in that folder; a machine that is busy otherwise measures nothing"
             }

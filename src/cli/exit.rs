@@ -25,6 +25,8 @@ pub enum Exit {
     TryAgain = 75,
     /// `EX_CONFIG`: the configuration is wrong.
     Config = 78,
+    /// 128 + SIGINT, as shells have it.
+    Interrupted = 130,
 }
 
 impl From<Exit> for std::process::ExitCode {

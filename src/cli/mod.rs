@@ -60,7 +60,7 @@ pub enum Command {
     Keys(keys::Command),
     /// Sign and send one message as a principal, and wait for the reply.
     Ask(ask::Arguments),
-    /// Show everything at work on this machine: a private broker, two tenants, a request and its reply.
+    /// Show everything at work on this machine: a private broker, three towns, requests and their replies.
     Demo(demo::Arguments),
     /// Measure the relay against a bare relay and against its own cryptography, on a private broker.
     Bench(bench::Arguments),

@@ -43,6 +43,9 @@ pub enum NodeError {
         /// Why.
         source: io::Error,
     },
+    /// RabbitMQ hands its folder to a shell.
+    #[error("{}: RabbitMQ cannot run in a folder with a quotation mark in its path; choose another", .0.display())]
+    Quoted(PathBuf),
     /// No free port on the loopback interface.
     #[error("no free port on 127.0.0.1")]
     Port(#[source] io::Error),

@@ -4,6 +4,7 @@ pub mod conversation;
 mod daemon;
 mod error;
 pub mod node;
+mod offer;
 pub mod pki;
 pub mod population;
 mod run;

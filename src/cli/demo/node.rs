@@ -75,6 +75,9 @@ impl Node {
     pub fn start(folder: &Path, options: &NodeOptions) -> Result<Self, NodeError> {
         let scripts = scripts().ok_or(NodeError::NotInstalled)?;
         let folder = std::path::absolute(folder).map_err(|source| NodeError::File { path: folder.to_owned(), source })?;
+        if folder.to_string_lossy().contains(['\'', '"', '`', '$', '\\']) {
+            return Err(NodeError::Quoted(folder));
+        }
         let [amqps, distribution, mapper_port] = free_ports().map_err(NodeError::Port)?;
         for name in ["etc", "log", "home", "mnesia", "schema", "generated"] {
             let path = folder.join(name);

@@ -7,7 +7,8 @@ use super::{
     Daemon, Site, SiteError, SiteOptions, SiteTenant,
     conversation::{Tally, Writer, converse, drain},
     count_events,
-    population::{Resident, Shown, categories, request},
+    offer::offer,
+    population::{self, Resident, categories, request},
 };
 use crate::{
     broker::Observer,
@@ -20,13 +21,18 @@ use clap::Args;
 use serde_json::json;
 use std::{
     env, fs,
-    io::{IsTerminal as _, Write as _, stderr},
+    io::{self, IsTerminal as _, Write as _, stderr},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
     time::Duration,
 };
-use tokio::{runtime, time::Instant};
+use tokio::{
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const ROWS: usize = 100;
@@ -34,7 +40,7 @@ const ROWS: usize = 100;
 /// Show everything at work on this machine: a private broker, three towns, requests and their replies.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Keep the demonstration's folder, and make it here instead of in a temporary place.
+    /// Make the demonstration's folder here and keep it; everything keeps running until Ctrl-C.
     #[arg(long, value_name = "FOLDER")]
     pub keep: Option<PathBuf>,
     /// Residents of each tenant.
@@ -43,9 +49,9 @@ pub struct Arguments {
 }
 
 /// A tenant of the demonstration and what it provides.
-struct Town {
-    code: TenantCode,
-    provides: Vec<Category>,
+pub(super) struct Town {
+    pub(super) code: TenantCode,
+    pub(super) provides: Vec<Category>,
     /// Two of them that do not wait for an official: for records that no reply can hold together.
     vast: Vec<Category>,
 }
@@ -61,61 +67,113 @@ pub(in crate::cli) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> R
         return Err(CliError::Exists(folder));
     }
     fs::create_dir_all(&folder).map_err(|source| CliError::Write { path: folder.clone(), source })?;
-    let done = demonstrate(&folder, arguments, outside, began);
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let done = runtime.block_on(async {
+        let mut stop = StopSignals::listen().map_err(CliError::Runtime)?;
+        // Interrupted, everything that was started is dropped, and so killed.
+        let mut shown = tokio::select! {
+            () = stop.come() => return Err(CliError::Interrupted),
+            shown = demonstrate(&folder, arguments, outside) => shown?,
+        };
+        if arguments.keep.is_none() {
+            say("6/6  an orderly stop")?;
+            shown.stop().await?;
+            return shown.summary(outside, began);
+        }
+        shown.summary(outside, began)?;
+        say("6/6  everything keeps running until Ctrl-C")?;
+        offer(&shown.site, &shown.towns, outside.clock.now())?;
+        stop.come().await;
+        say("an orderly stop")?;
+        shown.stop().await
+    });
+    // What still starts in the background ends before the folder goes.
+    drop(runtime);
     if arguments.keep.is_none() {
         // A folder in the temporary place that could not be removed harms nobody.
         let _ = fs::remove_dir_all(&folder);
     } else {
-        writeln!(stderr(), "kept: {}", folder.display())?;
+        say(&format!("kept: {}", folder.display()))?;
     }
     done
 }
 
-fn demonstrate(folder: &Path, arguments: &Arguments, outside: &mut Outside<'_>, began: Instant) -> Result<(), CliError> {
+/// A demonstration whose daemon and broker still run.
+struct Shown {
+    site: Site,
+    daemon: Option<Daemon>,
+    towns: Vec<Town>,
+    registered: u64,
+    tally: Tally,
+    dead: u64,
+}
+
+impl Shown {
+    async fn stop(&mut self) -> Result<(), CliError> {
+        let Some(mut daemon) = self.daemon.take() else { return Ok(()) };
+        let stopped = spawn_blocking(move || daemon.stop(Duration::from_secs(40))).await;
+        let status = stopped.map_err(|error| CliError::Demo(error.to_string()))??;
+        if status.success() { Ok(()) } else { Err(CliError::Demo(format!("the daemon stopped with {status}"))) }
+    }
+
+    fn summary(&self, outside: &mut Outside<'_>, began: Instant) -> Result<(), CliError> {
+        let Self { registered, tally, dead, .. } = self;
+        table(outside, *registered, tally, *dead)?;
+        let lost = tally.requests - tally.answered;
+        let line = json!({
+            "requests": tally.requests, "answered": tally.answered, "verified": tally.verified,
+            "dead_lettered": dead, "lost": lost, "seconds": began.elapsed().as_secs_f64().round(),
+        });
+        writeln!(outside.out, "{line}")?;
+        if lost == 0 { Ok(()) } else { Err(CliError::Demo(format!("{lost} requests were not answered"))) }
+    }
+}
+
+async fn demonstrate(folder: &Path, arguments: &Arguments, outside: &Outside<'_>) -> Result<Shown, CliError> {
     let now = outside.clock.now();
     let binary = env::current_exe()?;
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
     let (towns, options) = towns(now)?;
+    let codes: Vec<_> = options.tenants.iter().map(|tenant| tenant.code).collect();
 
     say("1/6  keys, certificates, a signed directory, and a private RabbitMQ node over mutual TLS")?;
-    let site = Site::make(folder, &options)?;
+    let place = folder.to_owned();
+    let made = spawn_blocking(move || Site::make(&place, &options)).await;
+    let site = made.map_err(|error| CliError::Demo(error.to_string()))??;
     say("2/6  exchanges, queues and bindings; one vault per tenant")?;
-    runtime.block_on(site.apply_topology(|_, _| {}))?;
-    for tenant in &options.tenants {
+    site.apply_topology(|_, _| {}).await?;
+    for code in codes {
         let mut add = Command::new(&binary);
-        add.args(["tenant", "add", tenant.code.as_str(), "--config"]).arg(site.configuration_path());
+        add.args(["tenant", "add", code.as_str(), "--config"]).arg(site.configuration_path());
         if !add.stdout(Stdio::null()).status()?.success() {
-            return Err(CliError::Demo(format!("the vault of {} could not be made", tenant.code)));
+            return Err(CliError::Demo(format!("the vault of {code} could not be made")));
         }
     }
     say("3/6  nakatsugi serve")?;
-    let mut daemon = Daemon::start(&binary, &site)?;
+    let daemon = Daemon::start(&binary, &site)?;
 
     let quiet: Observer = Arc::new(|_| {});
-    let (registered, tally, expected_dead) = runtime.block_on(async {
-        let mut registered = 0;
-        for town in &towns {
-            say(&format!("4/6  {}: {} residents and their records", town.code, arguments.residents))?;
-            registered += register(&site, town, arguments.residents, outside, now, &quiet).await?;
-        }
-        say("5/6  the disclosure system asks")?;
-        let (tally, expected_dead) = ask(&site, &towns, arguments.residents, outside, now, &quiet).await?;
-        Ok::<_, CliError>((registered, tally, expected_dead))
-    })?;
-    say("6/6  an orderly stop")?;
-    let status = daemon.stop(Duration::from_secs(40))?;
-    let dead_lettered = count_events(daemon.log(), "message.dead-lettered")?;
-    if !status.success() || dead_lettered != expected_dead {
-        return Err(CliError::Demo(format!("stopped with {status}, {dead_lettered} of {expected_dead} bad messages put aside")));
+    let mut registered = 0;
+    for town in &towns {
+        say(&format!("4/6  {}: {} residents and their records", town.code, arguments.residents))?;
+        registered += register(&site, town, arguments.residents, outside, now, &quiet).await?;
     }
-    table(outside, registered, &tally, dead_lettered)?;
-    let lost = tally.requests - tally.answered;
-    let line = json!({
-        "requests": tally.requests, "answered": tally.answered, "verified": tally.verified,
-        "dead_lettered": dead_lettered, "lost": lost, "seconds": began.elapsed().as_secs_f64().round(),
-    });
-    writeln!(outside.out, "{line}")?;
-    if lost == 0 { Ok(()) } else { Err(CliError::Demo(format!("{lost} requests were not answered"))) }
+    say("5/6  the disclosure system asks")?;
+    let (tally, expected) = ask(&site, &towns, arguments.residents, outside, now, &quiet).await?;
+    let dead = put_aside(daemon.log(), expected).await?;
+    Ok(Shown { site, daemon: Some(daemon), towns, registered, tally, dead })
+}
+
+/// How many bad messages the daemon put aside, once they are as many as they should be.
+async fn put_aside(log: &Path, expected: u64) -> Result<u64, CliError> {
+    let mut found = 0;
+    for _ in 0..100 {
+        found = count_events(log, "message.dead-lettered")?;
+        if found >= expected {
+            break;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    if found == expected { Ok(found) } else { Err(CliError::Demo(format!("{found} of {expected} bad messages were put aside"))) }
 }
 
 /// Fujisawa, Yokohama and Kanagawa; and Sapporo, which has not started yet.
@@ -163,7 +221,8 @@ async fn register(
     let mut rows = Vec::new();
     for resident in everyone().take(residents as usize - 1) {
         for (place, category) in town.provides.iter().enumerate().filter(|(place, _)| (resident.index as usize + place).is_multiple_of(2)) {
-            let shown = if (resident.index as usize + place).is_multiple_of(10) { Shown::NoLonger } else { Shown::Now };
+            let shown =
+                if (resident.index as usize + place).is_multiple_of(10) { population::Shown::NoLonger } else { population::Shown::Now };
             rows.push(resident.row(category, shown, now));
         }
     }
@@ -271,7 +330,26 @@ fn table(outside: &mut Outside<'_>, registered: u64, tally: &Tally, dead: u64) -
     Ok(())
 }
 
-fn say(text: &str) -> Result<(), CliError> {
+/// Ctrl-C, or being told to end.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn come(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+pub(super) fn say(text: &str) -> Result<(), CliError> {
     Ok(writeln!(stderr(), "{text}")?)
 }
 
