@@ -258,3 +258,32 @@ fn wrong_arguments_end_with_the_code_for_them() {
     assert_eq!(nakatsugi(folder.path(), &["sevre"]).code, 64);
     assert_eq!(nakatsugi(folder.path(), &["--version"]).code, 0);
 }
+
+#[test]
+fn the_doctor_names_what_is_missing_on_a_new_site_and_what_to_do() {
+    let site = Site::new();
+    let done = site.run(&["doctor"]);
+    assert_eq!(done.code, 69);
+    let line = |begin: &str| done.out.lines().find(|line| line.starts_with(begin)).unwrap_or_default();
+    assert_eq!(line("good     directory"), "good     directory      directory.json: version 1, signed, 1 principals, 0 tenants");
+    assert!(line("warning  shares").ends_with("shares must not lie on the machine that serves"), "{}", done.out);
+    assert!(line("failed   certificate").ends_with("broker/ca.pem holds no usable certificate"), "{}", done.out);
+    assert!(done.err.contains("1 of 11 checks failed"), "{}", done.err);
+
+    let found: Value = serde_json::from_str(&site.run(&["doctor", "--json"]).out).unwrap();
+    assert_eq!((&found["failed"], &found["warnings"]), (&1.into(), &2.into()));
+    assert!(found["checks"].as_array().unwrap().iter().all(|check| (check["state"] == "good") == check["next"].is_null()));
+
+    site.enter_fujisawa();
+    let directory = site.read("directory.json");
+    let done = site.run(&["doctor"]);
+    assert!(done.out.contains("failed   directory      directory.json: the signature does not hold"), "{}", done.out);
+    assert_eq!(site.run(&["directory", "sign"]).code, 0);
+    assert_ne!(site.read("directory.json"), directory);
+    let done = site.run(&["doctor"]);
+    assert!(done.out.contains("142051 are in service and have none"), "{}", done.out);
+    assert_eq!(site.run(&["tenant", "add", "142051"]).code, 0);
+    fs::write(site.path("data/vaults/142051/manifest"), "{}\n00\n").unwrap();
+    let done = site.run(&["doctor"]);
+    assert!(done.out.contains("failed   vault          142051: its manifest was changed or belongs to another vault"), "{}", done.out);
+}

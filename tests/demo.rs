@@ -51,7 +51,7 @@ fn what_a_kept_demonstration_offers_to_try_works_and_ctrl_c_ends_everything() {
     let mut said = BufReader::new(demo.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(said.by_ref().any(|line| line.contains("Ctrl-C")));
     let mut tried = 0;
-    while tried < 5 {
+    while tried < 6 {
         let line = said.next().unwrap();
         if let Some(command) = line.strip_prefix("  ").filter(|line| !line.starts_with('#')) {
             let output = Command::new("sh").args(["-c", command]).current_dir("/").output().unwrap();

@@ -97,7 +97,7 @@ impl BrokerSettings {
     fn tls(&self) -> Result<ClientConfig, BrokerError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = RootCertStore::empty();
-        for certificate in read::<CertificateDer<'static>>(&self.ca, "certificate")? {
+        for certificate in certificates(&self.ca)? {
             roots.add(certificate)?;
         }
         let mut verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
@@ -105,7 +105,7 @@ impl BrokerSettings {
             let list: CertificateRevocationListDer<'static> = first(path, "revocation list")?;
             verifier = verifier.with_crls([list]).only_check_end_entity_revocation();
         }
-        let chain = read(&self.certificate, "certificate")?;
+        let chain = certificates(&self.certificate)?;
         let key: PrivateKeyDer<'static> = first(&self.key, "private key")?;
         Ok(ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])?
@@ -145,6 +145,11 @@ pub(super) async fn within<T>(
     answer: impl Future<Output = lapin::Result<T>>,
 ) -> Result<T, BrokerError> {
     Ok(timeout(patience, answer).await.map_err(|_| BrokerError::TimedOut { doing })??)
+}
+
+/// The certificates of a file, at least one.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, BrokerError> {
+    read(path, "certificate")
 }
 
 fn first<T: PemObject>(path: &Path, what: &'static str) -> Result<T, BrokerError> {

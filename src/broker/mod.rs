@@ -9,6 +9,8 @@
 
 mod connect;
 mod consume;
+mod credentials;
+
 pub mod definitions;
 mod delivery;
 mod error;

@@ -146,6 +146,14 @@ pub enum CliError {
     /// The demonstration went wrong.
     #[error("the demonstration failed: {0}")]
     Demo(String),
+    /// Checks that failed.
+    #[error("{failed} of {checks} checks failed")]
+    Unhealthy {
+        /// How many failed.
+        failed: usize,
+        /// Of how many.
+        checks: usize,
+    },
     /// Ctrl-C before it was done.
     #[error("interrupted; everything that was started is stopped")]
     Interrupted,
@@ -185,7 +193,9 @@ impl CliError {
                 ServeError::Entropy => Exit::Software,
             },
             Self::Broker(error) if error.is_transient() => Exit::TryAgain,
-            Self::Filter(_) | Self::Broker(_) | Self::Unsent(_) | Self::Demo(_) | Self::Bench(_) => Exit::Unavailable,
+            Self::Filter(_) | Self::Broker(_) | Self::Unhealthy { .. } | Self::Unsent(_) | Self::Demo(_) | Self::Bench(_) => {
+                Exit::Unavailable
+            }
             Self::NoReply(_) => Exit::TryAgain,
             Self::Interrupted => Exit::Interrupted,
             Self::UnknownBroker => Exit::Usage,
@@ -256,6 +266,12 @@ impl CliError {
                 ServeError::Topology(_) => "see that the [[broker]] table's address and its three PEM files are right",
                 ServeError::Entropy => "this is the system's fault: see that getrandom(2) answers",
             },
+            Self::Broker(BrokerError::Credentials { .. }) => {
+                "have it issued (PEM), and name it in the [[broker]] table of the configuration"
+            }
+            Self::Broker(BrokerError::Missing(_) | BrokerError::Different { .. }) => {
+                "run: nakatsugi topology apply, with the operator's certificate"
+            }
             Self::Broker(_) => "see that the broker runs, and that its address and the certificates in the configuration are right",
             Self::UnknownBroker => "name one of the [[broker]] tables of the configuration",
             Self::Runtime(_) => "see how many processes and threads this user may have",
@@ -265,6 +281,7 @@ impl CliError {
             Self::NoReply(_) => "see that the daemon runs; what it could not believe stands in its log as message.dead-lettered",
             Self::Site(_) => "see that the folder is empty and yours, and that RabbitMQ is installed: deploy/needs rabbitmq-server",
             Self::Demo(_) => "run it again with --keep FOLDER and read serve.log in that folder",
+            Self::Unhealthy { .. } => "do what stands beside each of them, then run: nakatsugi doctor",
             Self::Interrupted => "run it again when there is time",
             Self::Bench(_) => {
                 "run it again with --keep FOLDER and read serve.log in that folder; a machine that is busy otherwise measures nothing"

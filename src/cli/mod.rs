@@ -7,6 +7,7 @@ mod ask;
 mod bench;
 pub mod demo;
 mod directory;
+mod doctor;
 mod error;
 mod exit;
 mod files;
@@ -58,6 +59,8 @@ pub enum Command {
     /// Keys and their recovery shares.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Look at everything a site needs and say what is wrong and what to do.
+    Doctor(doctor::Arguments),
     /// Sign and send one message as a principal, and wait for the reply.
     Ask(ask::Arguments),
     /// Show everything at work on this machine: a private broker, three towns, requests and their replies.
@@ -95,6 +98,7 @@ pub fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliEr
         Command::Tenant(command) => tenant::run(config, command, outside),
         Command::Topology(command) => topology::run(config, command, outside),
         Command::Keys(command) => keys::run(config, command, outside),
+        Command::Doctor(arguments) => doctor::run(config, arguments, outside),
         Command::Ask(arguments) => ask::run(arguments, outside),
         Command::Demo(arguments) => demo::run(arguments, outside),
         Command::Bench(arguments) => bench::run(config, arguments, outside),

@@ -23,6 +23,7 @@ mod event;
 pub mod filter;
 mod frame;
 mod group;
+mod inspect;
 mod journal;
 mod ledger;
 mod limits;
@@ -40,6 +41,7 @@ pub use self::{
     core::Listener,
     event::{RebuildReason, VaultEvent},
     filter::{FilterError, FilterInstalled},
+    inspect::{Flaw, inspect},
     limits::Tuning,
     open::CreateError,
     outbox::{Dispatch, Outbox, OutboxLimits, OutboxLoad},

@@ -37,13 +37,13 @@ use thiserror::Error;
 use tokio::{runtime::Handle, time::Instant};
 
 pub(super) const JOURNAL: &str = "journal";
-const STORE: &str = "store";
+pub(super) const STORE: &str = "store";
 const LEDGER: &str = "ledger";
-const KEYRING: &str = "keyring.json";
+pub(super) const KEYRING: &str = "keyring.json";
 /// A row was found damaged while the vault served: do not trust the store when opening.
 pub(super) const SUSPECT: &str = "store.suspect";
 /// The store is being rebuilt; if this is there when opening, what is in it is a part only.
-const REBUILDING: &str = "store.rebuilding";
+pub(super) const REBUILDING: &str = "store.rebuilding";
 
 /// How many damaged stores are kept for whoever wants to know what happened; all that is in them is in the journal.
 const KEPT_DAMAGED: u32 = 3;

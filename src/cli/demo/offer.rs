@@ -34,6 +34,7 @@ pub(super) fn offer(site: &Site, towns: &[Town], now: Timestamp) -> Result<(), C
     let tries = [
         ("a person asks for their records", ask("peers/disclosure", "self-info.request", &request)),
         ("the municipality replaces one", ask(&format!("peers/municipal-{code}"), "record.put", &record)),
+        ("is everything as it should be", command(format!("doctor --config {}", place("nakatsugi.toml")))),
         ("who is served", command(format!("tenant list --config {}", place("nakatsugi.toml")))),
         ("what is on the broker", command(format!("topology check --config {}", place("nakatsugi.toml")))),
         ("what the daemon said last", format!("tail -n 3 {}", place("serve.log"))),

@@ -1,0 +1,248 @@
+//! The checks, in the order in which a start would need them.
+//!
+//! Always: one that cannot be made because an earlier one failed is left out, not guessed.
+
+use super::finding::Finding;
+use crate::{
+    broker::BrokerError,
+    calendar::Timestamp,
+    cli::{CliError, left_behind},
+    config::{Broker, Configuration, read_root_key},
+    daemon,
+    directory::{DatedKey, Directory, Principal},
+    envelope::Environment,
+    identifier::{MessageClass, VaultName},
+    keyring::RootKey,
+    vault::{Flaw, filter, inspect},
+};
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+};
+use tokio::runtime;
+
+/// Whatever ends within this many days is warned of.
+const SOON_DAYS: i64 = 30;
+const DAY: i64 = 24 * 60 * 60;
+/// Less room than this on the data folder's disk is warned of, in MiB.
+const LITTLE_ROOM: u64 = 1024;
+/// How many names a line holds.
+const NAMED: usize = 5;
+
+pub(super) fn all(config: &Path, now: Timestamp) -> Vec<Finding> {
+    let mut found = vec![filter()];
+    let configuration = match Configuration::load(config) {
+        Ok(configuration) => configuration,
+        Err(error) => {
+            found.push(Finding::error("configuration", error));
+            return found;
+        }
+    };
+    found.push(Finding::good("configuration", format!("{}: {}", config.display(), configuration.env)));
+    let directory = match configuration.open_directory() {
+        Ok(directory) => {
+            found.push(Finding::good("directory", signed(&configuration, &directory)));
+            Some(directory)
+        }
+        Err(error) => {
+            found.push(Finding::error("directory", error));
+            None
+        }
+    };
+    found.push(root_key(&configuration));
+    if let Some(directory) = &directory {
+        found.push(relay_keys(&configuration, directory, now));
+        found.push(others(directory, now));
+    }
+    found.extend(secrets_left(&configuration));
+    found.extend(data_folder(&configuration.data));
+    if let Some(directory) = &directory {
+        found.extend(vaults(&configuration, directory, now));
+        for broker in &configuration.brokers {
+            match certificate(broker, now) {
+                Err(error) => found.push(Finding::error("certificate", error)),
+                Ok(finding) => {
+                    found.extend(finding);
+                    found.push(reach(&configuration, directory, broker));
+                }
+            }
+        }
+    }
+    found
+}
+
+fn filter() -> Finding {
+    match filter::install() {
+        Ok(_) => Finding::good("filter", "sync_file_range is refused, so that stores sync as they should"),
+        Err(error) => Finding::error("filter", error),
+    }
+}
+
+fn signed(configuration: &Configuration, directory: &Directory) -> String {
+    let (principals, tenants) = (directory.principals().count(), directory.tenants().count());
+    let path = configuration.directory.file.display();
+    format!("{path}: version {}, signed, {principals} principals, {tenants} tenants", directory.version())
+}
+
+fn root_key(configuration: &Configuration) -> Finding {
+    let path = &configuration.keys.root;
+    match read_root_key(path) {
+        Ok(_) => Finding::good("root key", format!("{}: readable by its user only", path.display())),
+        Err(error) => Finding::error("root key", error),
+    }
+}
+
+fn relay_keys(configuration: &Configuration, directory: &Directory, now: Timestamp) -> Finding {
+    if let Err(error) = configuration.relay_keys(directory, now) {
+        return Finding::error("relay keys", error);
+    }
+    let relay = directory.relay();
+    let ends = relay.signing.iter().map(end).chain(relay.encryption.iter().map(end)).filter(|end| *end > now).min();
+    match ends.map(|end| days(now, end)) {
+        Some(left) if left <= SOON_DAYS => {
+            Finding::warning("relay keys", format!("one ends in {left} days"), "make a new one, enter it in the directory, and sign it")
+        }
+        Some(left) => Finding::good("relay keys", format!("stand in the directory; the first ends in {left} days")),
+        None => Finding::failed("relay keys", "none counts now", "make new ones, enter them in the directory, and sign it"),
+    }
+}
+
+/// The keys of everybody else.
+fn others(directory: &Directory, now: Timestamp) -> Finding {
+    let at = |principal: &Principal, then| principal.signing.iter().any(|dated| dated.at(then).is_ok());
+    let later = now.plus_seconds(SOON_DAYS * DAY);
+    let without: Vec<_> =
+        directory.principals().filter(|principal| !at(principal, now)).map(|principal| principal.id.to_string()).collect();
+    let soon: Vec<_> = directory
+        .principals()
+        .filter(|principal| at(principal, now) && !at(principal, later))
+        .map(|principal| principal.id.to_string())
+        .collect();
+    let next = "enter their new keys in the directory, then run: nakatsugi directory sign";
+    match (without.as_slice(), soon.as_slice()) {
+        ([], []) => Finding::good("principals", format!("each has a signing key that counts for {SOON_DAYS} days more")),
+        ([], soon) => Finding::warning("principals", format!("the signing keys of {} end within {SOON_DAYS} days", names(soon)), next),
+        (without, _) => Finding::warning("principals", format!("{} have no signing key that counts now", names(without)), next),
+    }
+}
+
+fn secrets_left(configuration: &Configuration) -> Vec<Finding> {
+    let next = "move it to another place, each share to another person, and run there: nakatsugi keys shares verify";
+    let left = left_behind(configuration).into_iter();
+    left.map(|(_, path)| {
+        let words = format!("{} must not lie on the machine that serves", path.display());
+        match configuration.env {
+            Environment::Production => Finding::failed("shares", words, next),
+            Environment::Trial => Finding::warning("shares", words, next),
+        }
+    })
+    .collect()
+}
+
+fn data_folder(data: &Path) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let about = match fs::metadata(data) {
+        Ok(about) => about,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return vec![Finding::good("data", format!("{}: not there yet; the first start makes it", data.display()))];
+        }
+        Err(error) => {
+            return vec![Finding::failed("data", format!("{}: {error}", data.display()), "see that the folder is the daemon's")];
+        }
+    };
+    let used = File::open(data.join("lock")).is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
+    let running = if used { "the daemon runs" } else { "no daemon runs" };
+    match rustix::fs::statvfs(data) {
+        Ok(disk) => {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize) >> 20;
+            let words = format!("{}: {free} MiB free, {running}", data.display());
+            found.push(if free < LITTLE_ROOM {
+                Finding::warning("data", words, "make room, or move the data folder to a larger disk")
+            } else {
+                Finding::good("data", words)
+            });
+        }
+        Err(error) => found.push(Finding::failed("data", format!("{}: {error}", data.display()), "see that the disk is mounted")),
+    }
+    if about.mode() & 0o077 != 0 {
+        let words = format!("{}: others can look into it (mode {:03o})", data.display(), about.mode() & 0o777);
+        found.push(Finding::warning("data", words, format!("run: chmod 700 {}", data.display())));
+    }
+    found
+}
+
+fn vaults(configuration: &Configuration, directory: &Directory, now: Timestamp) -> Vec<Finding> {
+    let Ok(root) = read_root_key(&configuration.keys.root) else { return Vec::new() };
+    let root = RootKey::from_bytes(*root);
+    let (folder, environment) = (configuration.data.join("vaults"), configuration.env.to_string());
+    let mut whole = 0_usize;
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for tenant in directory.tenants() {
+        match inspect(&folder, VaultName::Tenant(tenant.code), &root, &environment) {
+            Ok(()) => whole += 1,
+            Err(Flaw::Missing) => {
+                let today = now.day_in_japan();
+                if MessageClass::ALL.iter().any(|class| tenant.serves(*class, today)) {
+                    missing.push(tenant.code.to_string());
+                }
+            }
+            Err(flaw @ Flaw::Suspect) => found.push(Finding::warning(
+                "vault",
+                format!("{}: {flaw}", tenant.code),
+                "nothing, if it opens; see the log for vault.rebuilt",
+            )),
+            Err(flaw) => {
+                let next = "its tenant is not served: restore this vault from its backup, and keep what is there for whoever looks into it";
+                found.push(Finding::failed("vault", format!("{}: {flaw}", tenant.code), next));
+            }
+        }
+    }
+    if !missing.is_empty() {
+        let next = "stop the daemon, then run for each: nakatsugi tenant add CODE";
+        found.push(Finding::failed("vaults", format!("{} are in service and have none", names(&missing)), next));
+    }
+    found.push(Finding::good("vaults", format!("{whole} with a keyring that opens, a manifest that holds and their journal")));
+    found
+}
+
+fn certificate(broker: &Broker, now: Timestamp) -> Result<Option<Finding>, BrokerError> {
+    let settings = daemon::broker_settings(broker);
+    let path = broker.certificate.display();
+    let next = "issue a new one; the daemon reads it at its next connection";
+    if !settings.certificate_counts(now)? {
+        return Ok(Some(Finding::failed("certificate", format!("{path}: does not count now"), next)));
+    }
+    let later = settings.certificate_counts(now.plus_seconds(SOON_DAYS * DAY))?;
+    Ok((!later).then(|| Finding::warning("certificate", format!("{path}: ends within {SOON_DAYS} days"), next)))
+}
+
+fn reach(configuration: &Configuration, directory: &Directory, broker: &Broker) -> Finding {
+    let topology = daemon::topology(configuration, directory);
+    let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Finding::error("broker", CliError::Runtime(error)),
+    };
+    match runtime.block_on(topology.check(&daemon::broker_settings(broker))) {
+        Ok(()) => Finding::good(
+            "broker",
+            format!("{}: reachable over mutual TLS, {} exchanges, queues and bindings", broker.name, topology.plan().len()),
+        ),
+        Err(error) => Finding::error("broker", error),
+    }
+}
+
+fn end<K>(dated: &DatedKey<K>) -> Timestamp {
+    dated.revoked_at.map_or(dated.not_after, |revoked| revoked.min(dated.not_after))
+}
+
+const fn days(from: Timestamp, to: Timestamp) -> i64 {
+    (to.seconds() - from.seconds()) / DAY
+}
+
+/// The first few, and how many more.
+fn names(all: &[String]) -> String {
+    let some = all.get(..NAMED.min(all.len())).unwrap_or_default().join(", ");
+    if all.len() > NAMED { format!("{some} and {} more", all.len() - NAMED) } else { some }
+}
