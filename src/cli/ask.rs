@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long, value_name = "CODE")]
     pub tenant: TenantCode,
     /// The type of the message.
-    #[arg(value_name = "TYPE")]
+    #[arg(value_name = "TYPE", value_parser = super::message_type())]
     pub kind: MessageType,
     /// The file with the body, as JSON; `-` for the input.
     #[arg(value_name = "BODY")]

@@ -154,6 +154,20 @@ pub enum CliError {
         /// Of how many.
         checks: usize,
     },
+    /// A file that is not what it should be.
+    #[error("{}: {faults} {} to be mended", path.display(), if *faults == 1 { "place is" } else { "places are" })]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// How many places are wrong.
+        faults: usize,
+    },
+    /// A JSON file that says nothing about what it is.
+    #[error("{}: this is neither a directory, a catalogue nor the claims of a message", .0.display())]
+    UnknownKind(PathBuf),
+    /// A schema that came along is broken.
+    #[error("a schema of this build is broken: {0}")]
+    Schema(String),
     /// Ctrl-C before it was done.
     #[error("interrupted; everything that was started is stopped")]
     Interrupted,
@@ -173,7 +187,8 @@ impl CliError {
             | Self::OtherAuthority { .. }
             | Self::ShareFile { .. }
             | Self::OtherRootKey(_)
-            | Self::UnknownTenant(_) => Exit::Data,
+            | Self::UnknownTenant(_)
+            | Self::Invalid { .. } => Exit::Data,
             Self::Share(ShareError::Count | ShareError::Threshold) => Exit::Usage,
             Self::Share(_) => Exit::Data,
             Self::Exists(_) | Self::Write { .. } => Exit::CannotCreate,
@@ -198,10 +213,10 @@ impl CliError {
             }
             Self::NoReply(_) => Exit::TryAgain,
             Self::Interrupted => Exit::Interrupted,
-            Self::UnknownBroker => Exit::Usage,
+            Self::UnknownBroker | Self::UnknownKind(_) => Exit::Usage,
             Self::Peer(_) | Self::Body { .. } => Exit::NoInput,
             Self::Site(_) => Exit::CannotCreate,
-            Self::Telemetry(_) | Self::Key(_) | Self::Seal(_) | Self::Runtime(_) => Exit::Software,
+            Self::Telemetry(_) | Self::Key(_) | Self::Seal(_) | Self::Runtime(_) | Self::Schema(_) => Exit::Software,
             Self::Output(_) => Exit::Output,
         }
     }
@@ -282,11 +297,13 @@ impl CliError {
             Self::Site(_) => "see that the folder is empty and yours, and that RabbitMQ is installed: deploy/needs rabbitmq-server",
             Self::Demo(_) => "run it again with --keep FOLDER and read serve.log in that folder",
             Self::Unhealthy { .. } => "do what stands beside each of them, then run: nakatsugi doctor",
+            Self::Invalid { .. } => "mend these places; the schemas and their descriptions lie in schemas/",
+            Self::UnknownKind(_) => "if it is a message's body, say of which type: --type record.put",
             Self::Interrupted => "run it again when there is time",
             Self::Bench(_) => {
                 "run it again with --keep FOLDER and read serve.log in that folder; a machine that is busy otherwise measures nothing"
             }
-            Self::Telemetry(_) | Self::Key(_) | Self::Seal(_) => "this is our fault: please report it",
+            Self::Telemetry(_) | Self::Key(_) | Self::Seal(_) | Self::Schema(_) => "this is our fault: please report it",
             Self::Output(_) => "see that the output is open and has room",
         }
     }

@@ -18,14 +18,21 @@ mod serve;
 mod shares;
 mod tenant;
 mod topology;
+mod validate;
 
 pub use error::CliError;
 pub use exit::Exit;
 pub use init::left_behind;
 pub use shares::{Share, ShareError};
 
-use crate::relay::ports::{Clock, Entropy};
-use clap::{Parser, Subcommand};
+use crate::{
+    identifier::MessageType,
+    relay::ports::{Clock, Entropy},
+};
+use clap::{
+    Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use std::{io::Write, path::PathBuf};
 
 /// Nakatsugi: the intermediate server of the My Number information linkage.
@@ -61,6 +68,8 @@ pub enum Command {
     Keys(keys::Command),
     /// Look at everything a site needs and say what is wrong and what to do.
     Doctor(doctor::Arguments),
+    /// Say what is wrong with a configuration, directory, catalogue or message before anyone uses it.
+    Validate(validate::Arguments),
     /// Sign and send one message as a principal, and wait for the reply.
     Ask(ask::Arguments),
     /// Show everything at work on this machine: a private broker, three towns, requests and their replies.
@@ -85,6 +94,11 @@ impl std::fmt::Debug for Outside<'_> {
     }
 }
 
+/// Takes a message's type, and knows the nearest right one for a misspelt one.
+fn message_type() -> impl TypedValueParser<Value = MessageType> {
+    PossibleValuesParser::new(MessageType::ALL.map(MessageType::as_str)).try_map(|kind| kind.parse())
+}
+
 /// Does what the arguments say.
 ///
 /// # Errors
@@ -99,6 +113,7 @@ pub fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliEr
         Command::Topology(command) => topology::run(config, command, outside),
         Command::Keys(command) => keys::run(config, command, outside),
         Command::Doctor(arguments) => doctor::run(config, arguments, outside),
+        Command::Validate(arguments) => validate::run(arguments, outside),
         Command::Ask(arguments) => ask::run(arguments, outside),
         Command::Demo(arguments) => demo::run(arguments, outside),
         Command::Bench(arguments) => bench::run(config, arguments, outside),

@@ -1,0 +1,183 @@
+//! `nakatsugi validate`: what is wrong with a file, before anyone uses it.
+//!
+//! Always: what the published schemas say and what the daemon's own code says, each fault with its place in the document and
+//! the section of the schema; no value of the file is printed, for it may be a person's. Absent: signatures, and what only the
+//! daemon knows (whether a revision is new, whether a person is linked).
+
+use super::{CliError, Outside};
+use crate::{
+    config::Configuration,
+    directory::{Catalogue, Document, catalogue},
+    envelope::{Claims, strict_json},
+    identifier::MessageType,
+};
+use clap::Args;
+use jsonschema::{Registry, ValidationError, Validator};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Say what is wrong with a configuration, directory, catalogue or message before anyone uses it.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  nakatsugi validate nakatsugi.toml\n  nakatsugi validate directory.json\n  nakatsugi validate --type record.put body.json"
+)]
+pub struct Arguments {
+    /// The file: a configuration (`.toml`), a directory, a catalogue, the claims of a message, or with --type its body.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The file is the body of a message of this type.
+    #[arg(long = "type", value_name = "TYPE", value_parser = super::message_type())]
+    pub kind: Option<MessageType>,
+    /// Print one JSON object instead.
+    #[arg(long)]
+    pub json: bool,
+}
+
+const BASE: &str = "https://nakatsugi.example/schemas/";
+
+macro_rules! schemas {
+    ($($name:literal),+ $(,)?) => {
+        /// The published schemas, by their path below `schemas/`.
+        const SCHEMAS: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../schemas/", $name)))),+];
+    };
+}
+schemas!(
+    "common.schema.json",
+    "claims.schema.json",
+    "directory.schema.json",
+    "catalogue.schema.json",
+    "body/person.link.schema.json",
+    "body/person.reply.schema.json",
+    "body/record.delete.schema.json",
+    "body/record.put.schema.json",
+    "body/record.reply.schema.json",
+    "body/self-info.reply.schema.json",
+    "body/self-info.request.schema.json",
+);
+
+/// What a JSON file is.
+enum Kind {
+    Directory,
+    Catalogue,
+    Claims,
+    Body(MessageType),
+}
+
+/// What is wrong, and where.
+struct Fault {
+    place: String,
+    words: String,
+    schema: Option<String>,
+}
+
+pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliError> {
+    let path = &arguments.file;
+    let (what, faults) = if path.extension().is_some_and(|extension| extension == "toml") {
+        Configuration::load(path)?;
+        ("a configuration", Vec::new())
+    } else {
+        let text = fs::read_to_string(path)
+            .map_err(|source| CliError::Body { path: path.clone(), message: format!("cannot be read: {source}") })?;
+        judge(path, &text, arguments.kind)?
+    };
+    if arguments.json {
+        let faults: Vec<_> =
+            faults.iter().map(|fault| json!({ "place": fault.place, "words": fault.words, "schema": fault.schema })).collect();
+        writeln!(outside.out, "{}", json!({ "file": path, "is": what, "faults": faults }))?;
+    } else if faults.is_empty() {
+        writeln!(outside.out, "{}: {what} in good form.", path.display())?;
+    } else {
+        for Fault { place, words, schema } in &faults {
+            let place = if place.is_empty() { "the whole" } else { place };
+            let schema = schema.as_ref().map(|schema| format!("\n    schemas/{schema}")).unwrap_or_default();
+            writeln!(outside.out, "{place}: {words}{schema}")?;
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(CliError::Invalid { path: path.clone(), faults: faults.len() }) }
+}
+
+/// What the file is, and what is wrong with it.
+fn judge(path: &Path, text: &str, kind: Option<MessageType>) -> Result<(&'static str, Vec<Fault>), CliError> {
+    let value: Value = match strict_json::from_str(text) {
+        Ok(value) => value,
+        Err(error) => {
+            let place = format!("line {} column {}", error.line, error.column);
+            return Ok(("JSON", vec![Fault { place, words: error.reason().replace('-', " "), schema: None }]));
+        }
+    };
+    let kind = kind.map(Kind::Body).or_else(|| recognise(&value)).ok_or_else(|| CliError::UnknownKind(path.to_owned()))?;
+    let (what, schema) = match &kind {
+        Kind::Directory => ("a directory", "directory.schema.json".to_owned()),
+        Kind::Catalogue => ("a catalogue", "catalogue.schema.json".to_owned()),
+        Kind::Claims => ("the claims of a message", "claims.schema.json".to_owned()),
+        Kind::Body(kind) => ("a body", format!("body/{kind}.schema.json")),
+    };
+    let mut faults: Vec<_> = validator(&schema)?.iter_errors(&value).map(|error| fault(&error, &schema)).collect();
+    if faults.is_empty() {
+        let place = String::new();
+        faults.extend(rules(&kind, text).map(|words| Fault { place, words, schema: None }));
+    }
+    Ok((what, faults))
+}
+
+fn recognise(value: &Value) -> Option<Kind> {
+    let format = value.get("format").and_then(Value::as_str).unwrap_or_default();
+    let claims = ["iss", "jti", "type", "body"].iter().filter(|name| value.get(name).is_some()).count();
+    match () {
+        () if format.starts_with("nakatsugi.directory/") => Some(Kind::Directory),
+        () if format.starts_with("nakatsugi.catalogue/") => Some(Kind::Catalogue),
+        () if claims >= 2 => Some(Kind::Claims),
+        () => None,
+    }
+}
+
+/// What no schema sees: the first thing that our own code has against a file that keeps its schema.
+fn rules(kind: &Kind, text: &str) -> Option<String> {
+    match kind {
+        Kind::Directory => match Document::parse(text.as_bytes()) {
+            // The catalogue that comes along may not be the site's own, so only what it does not decide is judged by it.
+            Ok(document) => document.check(&Catalogue::parse(catalogue::TYPICAL.as_bytes()).ok()?).err().map(|error| error.to_string()),
+            Err(error) => Some(error.to_string()),
+        },
+        Kind::Catalogue => Catalogue::parse(text.as_bytes()).err().map(|error| error.to_string()),
+        Kind::Claims => strict_json::from_str::<Claims<'_>>(text).err().map(|error| error.to_string()),
+        Kind::Body(kind) => {
+            let body = serde_json::from_str(text).ok()?;
+            crate::command::Command::decode(*kind, body).err().map(|error| error.to_string())
+        }
+    }
+}
+
+fn validator(schema: &str) -> Result<Validator, CliError> {
+    let broken = |error: &dyn std::fmt::Display| CliError::Schema(error.to_string());
+    let mut registry = Registry::new();
+    for (name, text) in SCHEMAS {
+        let schema: Value = serde_json::from_str(text).map_err(|error| broken(&error))?;
+        registry = registry.add(format!("{BASE}{name}"), schema).map_err(|error| broken(&error))?;
+    }
+    let registry = registry.prepare().map_err(|error| broken(&error))?;
+    let options = jsonschema::options().with_registry(&registry).should_validate_formats(true);
+    options.build(&json!({ "$ref": format!("{BASE}{schema}") })).map_err(|error| broken(&error))
+}
+
+fn fault(error: &ValidationError<'_>, schema: &str) -> Fault {
+    let section = error.absolute_keyword_location().map(|uri| uri.as_str().trim_start_matches(BASE).to_owned());
+    Fault {
+        place: place(error.instance_path().as_str()),
+        // SECURITY: masked, because a value may be a person code.
+        words: error.masked().to_string(),
+        schema: Some(section.unwrap_or_else(|| format!("{schema}#{}", error.schema_path().as_str()))),
+    }
+}
+
+/// `/rows/3/record` as `rows[3].record`.
+fn place(pointer: &str) -> String {
+    pointer.split('/').skip(1).fold(String::new(), |all, step| match step.parse::<usize>() {
+        Ok(index) => format!("{all}[{index}]"),
+        Err(_) if all.is_empty() => step.to_owned(),
+        Err(_) => format!("{all}.{step}"),
+    })
+}
