@@ -1,6 +1,6 @@
 //! The binary as people use it: a fresh folder, the commands, their exit codes and their words.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod site;
 mod wrong_inputs;
