@@ -1,4 +1,5 @@
-//! The demonstration, as a person runs it: the last line of its output is JSON, nothing is lost, nothing stays behind.
+//! The demonstration, as a person runs it: the last line of its output is JSON, nothing is lost, nothing stays behind; and a
+//! client in another language, made from the published contracts alone, that talks to one that is kept.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -60,6 +61,12 @@ fn what_a_kept_demonstration_offers_to_try_works_and_ctrl_c_ends_everything() {
             tried += 1;
         }
     }
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut client = Command::new(tests.join(".venv/bin/python"));
+    let output = client.arg(tests.join("interop/client.py")).arg("--site").arg(&folder).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}");
+    assert_eq!(told.lines().last(), Some(r#"{"steps":9,"failed":0}"#), "{told}");
     assert!(!processes_of(&folder).is_empty());
     interrupt(&demo);
     let rest: Vec<_> = said.collect();

@@ -7,7 +7,10 @@ use crate::{
     envelope::strict_json::{self, JsonError},
     identifier::{AddresseeNumber, Category, MessageClass, PersonName},
     ledger::{CategoryOutcome, Cause, LegalBasis},
-    record::{Holding, Person, PersonChange, PersonNeed, Replaced, Row, View},
+    record::{
+        Holding, Person, PersonChange, PersonNeed, Place, Replaced, Row, View,
+        guard::{self, Hit},
+    },
 };
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -43,7 +46,14 @@ pub(super) enum RowRefusal {
     /// The catalogue does not know its category.
     UnknownCategory,
     /// A text in it holds the person's integrated addressee number, which must never leave.
-    AddresseeInText,
+    AddresseeInText(Place),
+    /// A text in it holds a number that must not stand there.
+    Forbidden {
+        /// Which text.
+        place: Place,
+        /// What, and where in it.
+        hit: Hit,
+    },
     /// With it the person would have more in this category than a reply can carry.
     CategoryFull,
     /// The rows before it rewrite as much as one message may.
@@ -57,28 +67,38 @@ enum RowResult {
     Stored,
     Deleted,
     Superseded,
-    Refused {
-        code: &'static str,
-        /// Where in the row's own text: the line, from 1.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        line: Option<usize>,
-        /// The column in bytes, from 1.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        column: Option<usize>,
-    },
+    Refused(Refusal),
+}
+
+/// Why a row was refused, as its author reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+struct Refusal {
+    code: &'static str,
+    /// Where in the row's own text: the line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    /// The column in bytes, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    /// Which member of the row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<Place>,
+    /// The character in it, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<usize>,
 }
 
 impl From<RowRefusal> for RowResult {
     fn from(refusal: RowRefusal) -> Self {
-        let (code, place) = match refusal {
-            RowRefusal::Form(error) => (error.reason(), Some((error.line, error.column))),
-            RowRefusal::UnknownCategory => ("unknown-category", None),
-            RowRefusal::AddresseeInText => ("addressee-in-text", None),
-            RowRefusal::CategoryFull => ("category-full", None),
-            RowRefusal::MessageFull => ("message-full", None),
-        };
-        let (line, column) = place.unzip();
-        Self::Refused { code, line, column }
+        let of = |code| Refusal { code, ..Refusal::default() };
+        Self::Refused(match refusal {
+            RowRefusal::Form(error) => Refusal { line: Some(error.line), column: Some(error.column), ..of(error.reason()) },
+            RowRefusal::AddresseeInText(place) => Refusal { place: Some(place), ..of("addressee-in-text") },
+            RowRefusal::Forbidden { place, hit } => Refusal { place: Some(place), at: Some(hit.at), ..of(hit.found.code()) },
+            RowRefusal::UnknownCategory => of("unknown-category"),
+            RowRefusal::CategoryFull => of("category-full"),
+            RowRefusal::MessageFull => of("message-full"),
+        })
     }
 }
 
@@ -165,7 +185,7 @@ impl Changes {
         }
         let names: BTreeSet<_> = self.well_formed().map(|change| change.person.clone()).collect();
         let mut persons: BTreeMap<_, _> =
-            names.into_iter().zip(view.persons).map(|(name, seen)| (name, Standing { seen, change: None })).collect();
+            names.into_iter().zip(view.persons).map(|(name, seen)| (name, Standing { seen, ..Standing::default() })).collect();
         let mut counts = BTreeMap::<Category, u32>::new();
         let mut rows = Vec::with_capacity(self.0.len());
         let mut room = MESSAGE_BYTES;
@@ -177,8 +197,8 @@ impl Changes {
                         Row::Live { .. } => RowResult::Stored,
                         Row::Tombstone { .. } => RowResult::Deleted,
                     };
-                    let standing = persons.entry(person.clone()).or_default();
-                    match standing.replace(&person, &category, row, context, &mut room) {
+                    let standing = persons.entry(person).or_default();
+                    match standing.replace(&category, row, &mut room) {
                         Err(refusal) => refusal.into(),
                         Ok(Replaced::Superseded) => RowResult::Superseded,
                         Ok(Replaced::Yes) => {
@@ -190,7 +210,7 @@ impl Changes {
             };
             rows.push(RowReport { row, result });
         }
-        let changes: Vec<_> = persons.into_values().filter_map(|standing| standing.change).collect();
+        let changes: Vec<_> = persons.into_iter().filter_map(|(name, standing)| standing.into_change(&name, context)).collect();
         let facts = Facts {
             basis: LegalBasis::RegisteredCopies,
             authenticated: None,
@@ -213,8 +233,12 @@ fn admissible(change: RowChange, context: &Context<'_>) -> Result<RowChange, Row
     if !context.catalogue.knows(&change.category) {
         return Err(RowRefusal::UnknownCategory);
     }
-    if change.row.holds_text(change.person.as_bytes()) {
-        return Err(RowRefusal::AddresseeInText);
+    let own = change.person.as_bytes();
+    for (place, text) in change.row.texts() {
+        if text.as_bytes().windows(own.len()).any(|window| window == own) {
+            return Err(RowRefusal::AddresseeInText(place));
+        }
+        guard::numbers(text).map_err(|hit| RowRefusal::Forbidden { place, hit })?;
     }
     Ok(change)
 }
@@ -223,34 +247,47 @@ fn admissible(change: RowChange, context: &Context<'_>) -> Result<RowChange, Row
 #[derive(Default)]
 struct Standing {
     seen: Option<Person>,
-    change: Option<PersonChange>,
+    /// What the rows so far have made of each holding.
+    changed: BTreeMap<Category, Weighed>,
+}
+
+/// A holding and what it weighs.
+struct Weighed {
+    holding: Holding,
+    weight: usize,
 }
 
 impl Standing {
-    fn replace(
-        &mut self,
-        name: &AddresseeNumber,
-        category: &Category,
-        row: Row,
-        context: &Context<'_>,
-        room: &mut usize,
-    ) -> Result<Replaced, RowRefusal> {
-        let changed = self.change.as_ref().and_then(|change| change.holdings.get(category));
+    fn replace(&mut self, category: &Category, row: Row, room: &mut usize) -> Result<Replaced, RowRefusal> {
         let seen = self.seen.as_ref().and_then(|person| person.holdings.get(category));
-        let mut holding: Holding = changed.or(seen).cloned().unwrap_or_default();
-        let replaced = holding.replace(row);
-        if replaced == Replaced::Yes {
-            let weight = holding.weight();
-            if weight > HOLDING_BYTES {
-                return Err(RowRefusal::CategoryFull);
-            }
-            *room = room.checked_sub(weight).ok_or(RowRefusal::MessageFull)?;
-            let change = self.change.get_or_insert_with(|| match &self.seen {
-                Some(person) => PersonChange::of(person),
-                None => PersonChange::newcomer((context.fresh)(), name),
-            });
-            change.holdings.insert(category.clone(), holding);
+        let (holding, weight, charged) = match self.changed.get(category) {
+            Some(changed) => (Some(&changed.holding), changed.weight, changed.weight),
+            None => (seen, seen.map_or(0, Holding::weight), 0),
+        };
+        let Some((without, with)) = holding.map_or(Some((0, row.weight())), |holding| holding.exchange(&row)) else {
+            return Ok(Replaced::Superseded);
+        };
+        let weight = weight - without + with;
+        if weight > HOLDING_BYTES {
+            return Err(RowRefusal::CategoryFull);
         }
-        Ok(replaced)
+        // A holding is written once and whole, however many rows of this message change it.
+        *room = (*room + charged).checked_sub(weight).ok_or(RowRefusal::MessageFull)?;
+        let new = || Weighed { holding: seen.cloned().unwrap_or_default(), weight };
+        let changed = self.changed.entry(category.clone()).or_insert_with(new);
+        changed.weight = weight;
+        Ok(changed.holding.replace(row))
+    }
+
+    fn into_change(self, name: &AddresseeNumber, context: &Context<'_>) -> Option<PersonChange> {
+        if self.changed.is_empty() {
+            return None;
+        }
+        let mut change = match &self.seen {
+            Some(person) => PersonChange::of(person),
+            None => PersonChange::newcomer((context.fresh)(), name),
+        };
+        change.holdings.extend(self.changed.into_iter().map(|(category, changed)| (category, changed.holding)));
+        Some(change)
     }
 }

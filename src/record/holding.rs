@@ -67,6 +67,45 @@ pub struct Record {
     pub items: Vec<Item>,
 }
 
+/// Where in a row a text stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The record's key.
+    RecordKey,
+    /// The key of the record above it.
+    Parent,
+    /// The registration number.
+    RegistrationNumber,
+    /// The unit.
+    Unit,
+    /// The user.
+    User,
+    /// The value of an item, counted from 0.
+    Value(usize),
+    /// The key of a record that is to be deleted.
+    Key,
+}
+
+impl Serialize for Place {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::RecordKey => "record.record_key",
+            Self::Parent => "record.parent",
+            Self::RegistrationNumber => "record.registration_number",
+            Self::Unit => "record.unit",
+            Self::User => "record.user",
+            Self::Value(item) => return write!(f, "record.items[{item}].value"),
+            Self::Key => "record_key",
+        })
+    }
+}
+
 /// A record or what is left of a deleted one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -109,24 +148,34 @@ impl Row {
 }
 
 impl Row {
-    /// Whether any text in it contains these ASCII bytes.
-    #[must_use]
-    pub fn holds_text(&self, needle: &[u8]) -> bool {
-        let holds = |text: &str| text.as_bytes().windows(needle.len()).any(|window| window == needle);
-        match self {
-            Self::Live { record, .. } => {
-                let names = [Some(&record.record_key), record.parent.as_ref()];
-                names.into_iter().flatten().any(|name| holds(name.as_str()))
-                    || record.items.iter().any(|item| matches!(&item.value, ItemValue::Text(text) if holds(text)))
-            }
-            Self::Tombstone { record_key, .. } => holds(record_key.as_str()),
-        }
+    /// Every text in it that its author chose freely, with its place.
+    pub fn texts(&self) -> impl Iterator<Item = (Place, &str)> {
+        let (record, key) = match self {
+            Self::Live { record, .. } => (Some(record), None),
+            Self::Tombstone { record_key, .. } => (None, Some((Place::Key, record_key.as_str()))),
+        };
+        let of_record = record.into_iter().flat_map(|record| {
+            let names = [
+                (Place::RecordKey, record.record_key.as_str()),
+                (Place::RegistrationNumber, record.registration_number.as_str()),
+                (Place::Unit, record.unit.as_str()),
+                (Place::User, record.user.as_str()),
+            ];
+            let parent = record.parent.as_ref().map(|parent| (Place::Parent, parent.as_str()));
+            let values = record.items.iter().enumerate().filter_map(|(at, item)| match &item.value {
+                ItemValue::Text(text) => Some((Place::Value(at), text.as_str())),
+                ItemValue::Null(_) => None,
+            });
+            names.into_iter().chain(parent).chain(values)
+        });
+        key.into_iter().chain(of_record)
     }
 }
 
 impl Row {
     /// About how many bytes it takes as JSON.
-    fn weight(&self) -> usize {
+    #[must_use]
+    pub fn weight(&self) -> usize {
         const FRAME: usize = 256;
         const ITEM: usize = 96;
         match self {
@@ -179,9 +228,23 @@ impl Holding {
         self.rows.iter().map(Row::weight).sum()
     }
 
+    /// What a row would free and take here, in bytes as [`Holding::weight`] counts them; `None` if it would be superseded.
+    #[must_use]
+    pub fn exchange(&self, row: &Row) -> Option<(usize, usize)> {
+        match self.namesake(row).ok().and_then(|at| self.rows.get(at)) {
+            Some(held) if held.revision() >= row.revision() => None,
+            Some(held) => Some((held.weight(), row.weight())),
+            None => Some((0, row.weight())),
+        }
+    }
+
+    fn namesake(&self, row: &Row) -> Result<usize, usize> {
+        self.rows.binary_search_by(|held| held.name().cmp(&row.name()))
+    }
+
     /// Puts a row in the place of its namesake, if its revision is higher.
     pub fn replace(&mut self, row: Row) -> Replaced {
-        match self.rows.binary_search_by(|held| held.name().cmp(&row.name())) {
+        match self.namesake(&row) {
             Ok(at) => match self.rows.get_mut(at) {
                 Some(held) if held.revision() < row.revision() => {
                     *held = row;

@@ -4,10 +4,11 @@
 //! revision, so that an older message cannot revive it. Absent: how any of it is sealed or stored, and the catalogue's
 //! knowledge of items.
 
+pub mod guard;
 mod holding;
 mod item;
 mod person;
 
-pub use holding::{Holding, Record, RecordName, Replaced, Revision, Row};
+pub use holding::{Holding, Place, Record, RecordName, Replaced, Revision, Row};
 pub use item::{Item, ItemValue, NullReason};
 pub use person::{FormerName, Head, Person, PersonChange, PersonId, PersonNeed, View};

@@ -170,7 +170,11 @@ fn takes(judgement: &Judgement) -> Option<bool> {
             Some("unknown-category") => None,
             Some(other) => panic!("{other}"),
             None => {
-                let formal = |code: &Value| code.as_str().is_some_and(|code| !["unknown-category", "addressee-in-text"].contains(&code));
+                let formal = |code: &Value| {
+                    code.as_str().is_some_and(|code| {
+                        !["unknown-category", "addressee-in-text", "individual-number", "resident-record-code"].contains(&code)
+                    })
+                };
                 Some(!refusals(reply).iter().any(formal))
             }
         },

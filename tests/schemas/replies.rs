@@ -130,6 +130,8 @@ pub(crate) fn replies(world: &World) -> Vec<(String, Value)> {
         changed(&|row| row["more"] = json!(1)),
         changed(&|row| row["category"] = json!("TM99999999999999")),
         changed(&|row| row["record"]["record_key"] = json!(NUMBER)),
+        changed(&|row| row["record"]["unit"] = json!("123456789018")),
+        changed(&|row| row["record"]["items"][0]["value"] = json!("住民票コード 12345678901")),
     ]});
     handled(MessageType::RecordPut, rows, vec![None], usize::MAX, NOW);
     let vast = |items: usize| json!(vec![json!({ "code": "8200000020", "depth": 0, "value": "あ".repeat(4_000) }); items]);
@@ -138,8 +140,9 @@ pub(crate) fn replies(world: &World) -> Vec<(String, Value)> {
     let mut record = record("heavy", json!({}));
     record.items = serde_json::from_value(vast(330)).unwrap();
     heavy.replace(Row::Live { revision: 1, record });
-    let heavy = Person { holdings: BTreeMap::from([("TM00000000000002".parse().unwrap(), heavy)]), ..person() };
-    let many: Vec<_> = (0..20).map(|key| changed(&|row| row["record"]["record_key"] = json!(format!("k{key}")))).collect();
+    let codes: Vec<_> = world.catalogue.entries().map(|entry| entry.code.clone()).take(20).collect();
+    let heavy = Person { holdings: codes.iter().map(|code| (code.clone(), heavy.clone())).collect(), ..person() };
+    let many: Vec<_> = codes.iter().map(|code| changed(&|row| row["category"] = json!(code))).collect();
     handled(MessageType::RecordPut, json!({ "rows": many }), vec![Some(heavy)], usize::MAX, NOW);
     let spelt = format!(
         r#"{{"rows":[{},{}]}}"#,

@@ -231,17 +231,21 @@ async fn rows_take_effect_in_order_and_a_broken_one_is_refused_alone() {
     let world = populated().await;
     let mut leaking = put_row(ADDRESSEE, TAX, 9, "2027-03-31");
     leaking["record"]["items"][0]["value"] = json!(format!("no. {ADDRESSEE}"));
+    let mut forbidden = put_row(ADDRESSEE, TAX, 9, "2027-03-31");
+    forbidden["record"]["items"][0]["value"] = json!("番号 １２３４－５６７８－９０１８");
     let rows = json!([
         put_row(ADDRESSEE, TAX, 2, "2027-03-31"),
         put_row(ADDRESSEE, TAX, 2, "2027-03-31"),
         {"person": ADDRESSEE, "category": TAX, "revision": 3},
         put_row(ADDRESSEE, "TM99999999999999", 1, "2027-03-31"),
         leaking,
+        forbidden,
         put_row("000000000000025", TAX, 1, "2027-03-31"),
     ]);
     world.carry(&world.letter("fujisawa", 3, MessageType::RecordPut, json!({"rows": rows}))).await;
     let results: Vec<_> = last(&world)["rows"].as_array().unwrap().iter().map(|row| (row["result"].clone(), row["code"].clone())).collect();
     let (stored, refused) = (json!("stored"), json!("refused"));
+    assert_eq!((&last(&world)["rows"][5]["place"], &last(&world)["rows"][5]["at"]), (&json!("record.items[0].value"), &json!(3)));
     assert_eq!(
         results,
         [
@@ -249,7 +253,8 @@ async fn rows_take_effect_in_order_and_a_broken_one_is_refused_alone() {
             (json!("superseded"), Value::Null),
             (refused.clone(), json!("missing-member")),
             (refused.clone(), json!("unknown-category")),
-            (refused, json!("addressee-in-text")),
+            (refused.clone(), json!("addressee-in-text")),
+            (refused, json!("individual-number")),
             (stored, Value::Null),
         ]
     );
