@@ -6,6 +6,7 @@
 use super::{
     CliError, Outside,
     peer::{Peer, PeerSettings},
+    validate,
 };
 use crate::{
     broker::Observer,
@@ -55,6 +56,10 @@ pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<()
     let keys = settings.keys()?;
     let peer = Peer::new(settings, keys);
     let body = body(&arguments.body)?;
+    // The relay tells nobody why it could not believe a message, so what can be seen here is said here.
+    if let Some(message) = validate::body_fault(arguments.kind, body.get())? {
+        return Err(CliError::Body { path: arguments.body.clone(), message });
+    }
     let [random @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = outside.entropy.bytes();
     let id = arguments.id.unwrap_or_else(|| MessageId::from_random(random));
     let now = outside.clock.now();

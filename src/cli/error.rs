@@ -291,7 +291,9 @@ impl CliError {
             Self::UnknownBroker => "name one of the [[broker]] tables of the configuration",
             Self::Runtime(_) => "see how many processes and threads this user may have",
             Self::Peer(_) => "give --as-peer the folder of a principal, with peer.toml and its keys",
-            Self::Body { .. } => "give a file with one JSON object, as schemas/body describes it",
+            Self::Body { .. } => {
+                "give a file with one JSON object, as schemas/body describes it; to see all that is wrong: nakatsugi validate"
+            }
             Self::Unsent(_) => "see that the broker runs and that this principal may send messages of this type to this tenant",
             Self::NoReply(_) => "see that the daemon runs; what it could not believe stands in its log as message.dead-lettered",
             Self::Site(_) => "see that the folder is empty and yours, and that RabbitMQ is installed: deploy/needs rabbitmq-server",

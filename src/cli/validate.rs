@@ -99,6 +99,12 @@ pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<()
     if faults.is_empty() { Ok(()) } else { Err(CliError::Invalid { path: path.clone(), faults: faults.len() }) }
 }
 
+/// The first thing that is wrong with a body, and where.
+pub(super) fn body_fault(kind: MessageType, text: &str) -> Result<Option<String>, CliError> {
+    let (_, faults) = judge(Path::new(""), text, Some(kind))?;
+    Ok(faults.into_iter().next().map(|Fault { place, words, .. }| if place.is_empty() { words } else { format!("{place}: {words}") }))
+}
+
 /// What the file is, and what is wrong with it.
 fn judge(path: &Path, text: &str, kind: Option<MessageType>) -> Result<(&'static str, Vec<Fault>), CliError> {
     let value: Value = match strict_json::from_str(text) {

@@ -153,7 +153,7 @@ impl Site {
         }
         for principal in principals.iter().filter(|principal| principal.role != Role::Relay) {
             let credentials = authority.issue_client(principal.id.as_str())?;
-            write_peer_settings(folder, &node, &principal.id, &authority.ca(), &credentials)?;
+            write_peer_settings(folder, &node, &principal.id, [&authority.ca(), &credentials.certificate, &credentials.key])?;
         }
 
         let configuration = configuration(folder, &node, options, layout, &authority.ca());
@@ -270,7 +270,10 @@ fn make_peer_keys(folder: &Path, id: &PrincipalId) -> Result<PeerPublic, SiteErr
     Ok(PeerPublic { verification: signing.public(), encryption: decryption.public() })
 }
 
-fn write_peer_settings(folder: &Path, node: &Node, id: &PrincipalId, ca: &Path, credentials: &pki::Credentials) -> Result<(), SiteError> {
+fn write_peer_settings(folder: &Path, node: &Node, id: &PrincipalId, credentials: [&Path; 3]) -> Result<(), SiteError> {
+    // From the peer's folder, so that a site may be moved.
+    let [ca, certificate, key] =
+        credentials.map(|path| path.strip_prefix(folder).map_or(path.to_owned(), |path| Path::new("../..").join(path)));
     let settings = PeerSettings {
         id: id.clone(),
         env: Environment::Trial,
@@ -280,13 +283,7 @@ fn write_peer_settings(folder: &Path, node: &Node, id: &PrincipalId, ca: &Path, 
         relay_verification_key: "../../keys/relay-verification.jwk".into(),
         relay_encryption_key: "../../keys/relay-encryption.jwk".into(),
         queue: names::reader(id),
-        broker: PeerBroker {
-            uri: node.uri(VHOST),
-            user: id.to_string(),
-            ca: ca.to_owned(),
-            certificate: credentials.certificate.clone(),
-            key: credentials.key.clone(),
-        },
+        broker: PeerBroker { uri: node.uri(VHOST), user: id.to_string(), ca, certificate, key },
     };
     let text = toml::to_string(&settings).map_err(|_| SiteError::Settings)?;
     write(&folder.join("peers").join(id.as_str()).join(peer::FILE), text.as_bytes())

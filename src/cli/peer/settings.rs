@@ -75,7 +75,7 @@ pub struct PeerKeys {
 #[derive(Debug, Error)]
 pub enum PeerSettingsError {
     /// A file cannot be read.
-    #[error("{path}: cannot be read: {source}; give the folder of a principal, it holds {FILE}")]
+    #[error("{path}: cannot be read: {source}")]
     Read {
         /// Which.
         path: PathBuf,
