@@ -65,7 +65,7 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
             entropy: Arc::new(entropy.clone()),
             outbox: outbox.clone(),
             listen: Arc::new(telemetry::vault),
-            tuning: Tuning::default(),
+            tuning: Tuning { journal_bytes: configuration.limits.journal, free_bytes: configuration.limits.free, ..Tuning::default() },
         },
     )?;
     match vaults.create(VaultName::Platform) {

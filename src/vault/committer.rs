@@ -212,6 +212,7 @@ impl Core {
             }
         }
         drop(journal);
+        self.weigh();
         self.count_towards_checkpoint(written);
         self.outbox.post(posts);
         for (done, index) in answers {

@@ -13,6 +13,8 @@ use super::{
     ledger::LedgerFiles,
     limits::{QUEUE_FRAMES, Tuning},
     outbox::Outbox,
+    room::{DiskRoom, JournalRoom},
+    shrink::Segments,
     store::{Store, StoreError},
 };
 use crate::{
@@ -23,6 +25,7 @@ use crate::{
 use std::{
     fs, io,
     path::PathBuf,
+    sync::atomic::AtomicI64,
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 use tokio::{runtime::Handle, sync::Semaphore};
@@ -61,6 +64,14 @@ pub(super) struct Core {
     pub(super) room: Semaphore,
     pub(super) settling: Mutex<Settling>,
     pub(super) settled: Condvar,
+    /// The latest time that a sweep was told, in milliseconds.
+    pub(super) swept: AtomicI64,
+    /// Who rewrites segments holds this; one at a time.
+    pub(super) segments: Arc<tokio::sync::Mutex<Segments>>,
+    /// Shared by those who put envelopes of earlier frames into the outbox again; alone while a segment loses its envelopes.
+    pub(super) envelopes: Arc<tokio::sync::RwLock<()>>,
+    pub(super) journal_room: JournalRoom,
+    pub(super) disk: Arc<DiskRoom>,
     stopped: OnceLock<StopCause>,
 }
 
@@ -80,11 +91,17 @@ pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) ledger: LedgerFiles,
     pub(super) settling: Settling,
+    pub(super) disk: Arc<DiskRoom>,
 }
 
 impl Core {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
+            journal_room: JournalRoom::new(parts.tuning.journal_bytes),
+            disk: parts.disk,
+            swept: AtomicI64::new(i64::MIN),
+            segments: Arc::default(),
+            envelopes: Arc::default(),
             name: parts.name,
             dir: parts.dir,
             epoch: parts.epoch,

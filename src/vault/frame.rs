@@ -178,6 +178,14 @@ impl Record {
         from.end().map(|()| record)
     }
 
+    /// When the message expires that was handled in it.
+    pub(super) fn expires(&self) -> Option<Timestamp> {
+        match self {
+            Self::Handled(handled) => Some(handled.expires),
+            Self::Sent(_) | Self::Again(_) | Self::Forgotten { .. } => None,
+        }
+    }
+
     /// The parcels that stand in it.
     pub(super) fn parcels(&self) -> &[ParcelRecord] {
         match self {

@@ -42,6 +42,10 @@ pub struct Tuning {
     pub cache_bytes: u64,
     /// How long a vault that did not open is left alone.
     pub retry_after: std::time::Duration,
+    /// With a journal of this many bytes, a vault takes in nothing more.
+    pub journal_bytes: u64,
+    /// With fewer bytes than this left on the disk, no vault takes in anything more.
+    pub free_bytes: u64,
 }
 
 impl Default for Tuning {
@@ -52,6 +56,8 @@ impl Default for Tuning {
             checkpoint_rows: 50_000,
             cache_bytes: 4 << 20,
             retry_after: std::time::Duration::from_secs(5),
+            journal_bytes: 64 << 30,
+            free_bytes: 512 << 20,
         }
     }
 }

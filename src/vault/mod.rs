@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Always: the journal is what happened, in order; the store is where it can be found. A frame is acknowledged after its group
-//! was synced. The first failed write stops the vault, and only this one. No value lies on disk unsealed. Absent: clocks and
-//! timers; what any of it means.
+//! was synced. The first failed write stops the vault, and only this one. No value lies on disk unsealed. Without room a vault
+//! takes in nothing, and still shows, publishes and forgets. Absent: clocks and timers; what any of it means.
 
 mod applied;
 mod checkpoint;
@@ -32,7 +32,9 @@ mod open;
 mod outbox;
 mod person;
 mod replay;
+mod room;
 mod rows;
+mod shrink;
 mod store;
 mod vaults;
 
@@ -43,5 +45,6 @@ pub use self::{
     limits::Tuning,
     open::CreateError,
     outbox::{Dispatch, Outbox, OutboxLimits, OutboxLoad},
+    room::Room,
     vaults::{DataFolderError, DiskVault, Settings, Vaults},
 };

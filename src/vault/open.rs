@@ -17,6 +17,7 @@ use super::{
     manifest::{self, Manifest, Position, sync_dir},
     outbox::{Outbox, Posted},
     replay::{Shown, replay},
+    room::DiskRoom,
     store::{Sentinel, Store, StoreError},
 };
 use crate::{
@@ -58,6 +59,7 @@ pub(super) struct Surroundings {
     pub(super) outbox: Outbox,
     pub(super) listen: Listener,
     pub(super) tuning: Tuning,
+    pub(super) disk: Arc<DiskRoom>,
 }
 
 /// Why a vault could not be made.
@@ -163,8 +165,9 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
     let manifest = Manifest::read(&dir, keyring.manifest(), &name.to_string()).map_err(disk(StopCause::Manifest))?;
     let found = Found { manifest: manifest.ok_or((StopCause::Manifest, None))?, keyring, dir };
 
-    let mut base = base(around, name, &found)?;
     let (tuning, journal_dir) = (&around.tuning, found.dir.join(JOURNAL));
+    journal::remove_unfinished(&journal_dir).map_err(disk(StopCause::Journal))?;
+    let mut base = base(around, name, &found)?;
     let mut gathered = 0_u64;
     let replayed = {
         let Base { store, ledger, applied, from, .. } = &mut base;
@@ -195,16 +198,14 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
         return Err((StopCause::JournalDamaged, None));
     }
     applied.replayed(position);
-    let mut settling = Settling::default();
+    let mut settling = Settling::since(found.manifest.position);
     if rebuild.is_some() || ledger.size() > found.manifest.ledger.size() {
         let cut = applied.cut(position);
         write_cut(&store, &mut ledger, &cut)
             .and_then(|_| finish_cut(&found.dir, found.keyring.manifest(), name, found.manifest.epoch, &store, &mut ledger, &cut))
             .map_err(cut_failure)?;
         applied.settled();
-        settling.last = Some(position);
-    } else if position == found.manifest.position {
-        settling.last = Some(position);
+        settling = Settling::since(position);
     }
     if rebuild.is_some() {
         unmark(&found.dir).map_err(disk(StopCause::Store))?;
@@ -234,7 +235,9 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
         store,
         ledger,
         settling,
+        disk: Arc::clone(&around.disk),
     }));
+    core.weigh();
     repost(&core, outstanding);
     Ok(core)
 }

@@ -14,6 +14,7 @@ use super::{
     limits::Tuning,
     open::{self, CreateError, Surroundings},
     outbox::Outbox,
+    room::DiskRoom,
 };
 use crate::{
     calendar::Timestamp,
@@ -122,11 +123,13 @@ impl Vaults {
             environment: settings.environment,
             entropy: settings.entropy,
             outbox: settings.outbox,
+            disk: Arc::new(DiskRoom::new(data.clone(), settings.tuning.free_bytes, Arc::clone(&settings.listen))),
             listen: settings.listen,
             tuning: settings.tuning,
         };
         let shared = Shared { around, data, slots: Mutex::default(), opening: Mutex::default(), _lock: lock };
         shared.lay_ballast();
+        shared.around.disk.look();
         Ok(Self(Arc::new(shared)))
     }
 
@@ -245,9 +248,11 @@ impl Vaults {
     }
 
     /// For a timer, every few seconds: opens vaults again that have stopped, when they were left alone long enough, so that
-    /// their parcels go out; and writes the marks of published parcels that wait for a next frame, which costs each vault
-    /// that has some a sync.
+    /// their parcels go out; writes the marks of published parcels that wait for a next frame, which costs each vault that
+    /// has some a sync; and looks how much room the disk has.
     pub async fn tend(&self) {
+        let disk = Arc::clone(&self.0.around.disk);
+        let _ = tokio::task::spawn_blocking(move || disk.look()).await;
         for core in self.cores() {
             if let Err(fault) = core.serving() {
                 self.leave_alone(core.name(), fault);
@@ -349,6 +354,19 @@ impl DiskVault {
     /// [`VaultFault`] if the vault cannot be read or written.
     pub async fn sweep(&self, now: Timestamp) -> Result<u64, VaultFault> {
         self.0.sweep(now).await
+    }
+
+    /// Rewrites the next closed segment of the journal whose messages are all forgotten and whose parcels are all published,
+    /// without the envelopes in it. Returns how many bytes were read for it, so that the caller can pace himself; `None` when
+    /// there is none left for now.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if the vault cannot be written. A segment that cannot be rewritten stays, and is told to the listener.
+    ///
+    /// # Cancel safety
+    /// Each segment is rewritten wholly or not at all.
+    pub async fn shrink(&self) -> Result<Option<u64>, VaultFault> {
+        self.0.shrink().await
     }
 
     /// Makes a checkpoint now, if anything has happened since the last.

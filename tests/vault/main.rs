@@ -11,4 +11,6 @@ mod damage;
 mod filter;
 mod memory;
 mod outbox;
+mod room;
 mod scale;
+mod shrink;

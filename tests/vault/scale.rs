@@ -4,7 +4,7 @@ use crate::support::*;
 use nakatsugi::{
     identifier::VaultName,
     relay::ports::Vault,
-    vault::{DiskVault, OutboxLimits, Tuning},
+    vault::{DiskVault, OutboxLimits, Tuning, VaultEvent},
 };
 use std::{path::Path, process::Command, time::Duration};
 use tokio::time::Instant;
@@ -102,4 +102,43 @@ async fn commits_a_second() {
         publisher.abort();
         site.vaults.close_all().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn bytes_for_each_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path(), Tuning::default());
+    let vault = site.vault().await;
+    let outbox = site.outbox.clone();
+    let publisher = tokio::spawn(async move {
+        loop {
+            outbox.next().await.settle();
+        }
+    });
+    load(vec![vault.clone()], 64, 200).await;
+    while site.outbox.load().parcels > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    site.vaults.tend().await;
+    vault.checkpoint().await.unwrap();
+    vault.sweep(expires(1_000_000)).await.unwrap();
+    let started = Instant::now();
+    while vault.shrink().await.unwrap().is_some() {}
+    let took = started.elapsed();
+    let (mut segments, mut whole, mut shrunk) = (0, 0, 0);
+    for event in site.events() {
+        if let VaultEvent::Shrunk { before, after, .. } = event {
+            (segments, whole, shrunk) = (segments + 1, whole + before, shrunk + after);
+        }
+    }
+    let requests = 64.0 * 200.0 * whole as f64 / (whole as f64 + std::fs::metadata(last_segment(&site)).unwrap().len() as f64);
+    println!("{segments} segments, about {requests:.0} requests with replies of 8,000 bytes, rewritten in {took:?}");
+    println!("bytes for each: {:.0}, rewritten {:.0}", whole as f64 / requests, shrunk as f64 / requests);
+    publisher.abort();
+}
+
+fn last_segment(site: &Site) -> std::path::PathBuf {
+    let entries = std::fs::read_dir(site.folder().join("journal")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).max().unwrap()
 }

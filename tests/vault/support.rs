@@ -46,6 +46,8 @@ pub(crate) fn small() -> Tuning {
         checkpoint_rows: 2_000,
         cache_bytes: 4 << 20,
         retry_after: Duration::from_millis(50),
+        journal_bytes: 1 << 40,
+        free_bytes: 0,
     }
 }
 
