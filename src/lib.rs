@@ -12,6 +12,7 @@
 
 pub mod calendar;
 pub mod identifier;
+pub mod wiped;
 
 pub mod command;
 pub mod directory;
@@ -30,6 +31,8 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
 #[cfg(feature = "daemon")]
 pub mod telemetry;
 #[cfg(feature = "daemon")]

@@ -1,5 +1,7 @@
 //! What no compiler checks: headers, sizes, the direction of knowledge, and words that must not stand in the tree.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -8,7 +8,8 @@ use super::{BrokerError, Purpose};
 use async_rs::TokioRuntime;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use lapin::{
-    AsyncTcpStream, Connection, ConnectionProperties,
+    AsyncTcpStream, Connection, ConnectionProperties, ErrorKind,
+    protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
     tcp::RustlsConnector,
     uri::{AMQPScheme, AMQPUri, SASLMechanism},
 };
@@ -59,7 +60,7 @@ impl BrokerSettings {
     ///
     /// # Cancel safety
     /// Dropped early, the half-made connection ends by itself within ten seconds.
-    pub(super) async fn connect(&self, purpose: Purpose) -> Result<Connection, BrokerError> {
+    pub(crate) async fn connect(&self, purpose: Purpose) -> Result<Connection, BrokerError> {
         let uri = self.address()?;
         let tls = RustlsConnector::from(self.tls()?);
         let name = format!("nakatsugi {purpose} {}", self.name);
@@ -75,7 +76,12 @@ impl BrokerSettings {
             Ok(encrypted.await.map_err(io::Error::from)??)
         };
         let connection = Connection::connector(uri, lapin::runtime::default_runtime()?, transport, properties);
-        within(CONNECTED_WITHIN, "connect", connection).await
+        within(CONNECTED_WITHIN, "connect", connection).await.map_err(|error| match error {
+            BrokerError::Amqp(error) if refused(&error) => {
+                BrokerError::NotAllowed { name: format!("the virtual host of broker {}", self.name), reason: error.to_string() }
+            }
+            other => other,
+        })
     }
 
     fn address(&self) -> Result<AMQPUri, BrokerError> {
@@ -105,6 +111,16 @@ impl BrokerSettings {
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_webpki_verifier(verifier.build()?)
             .with_client_auth_cert(chain, key)?)
+    }
+}
+
+/// Whether a broker does not know our user, or does not let it into the virtual host.
+fn refused(error: &lapin::Error) -> bool {
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => {
+            matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED))
+        }
+        _ => false,
     }
 }
 

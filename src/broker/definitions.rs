@@ -114,10 +114,10 @@ fn user(name: &String) -> Value {
     json!({ "name": name, "password_hash": "", "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": [], "limits": {} })
 }
 
-/// The queues from which the relay takes in, and their wait exchanges and queues.
+/// The queues from which the relay takes in, and the exchanges and queues of waiting and coming back.
 fn ours() -> String {
     let classes: Vec<_> = MessageClass::ALL.iter().map(|class| escape(class.as_str())).collect();
-    format!(r"nakatsugi\.(?:wait\.)?(?:{})\.[0-9]+", classes.join("|"))
+    format!(r"nakatsugi\.(?:wait\.|again\.)?(?:{})\.[0-9]+", classes.join("|"))
 }
 
 fn exactly(names: &[&str]) -> String {

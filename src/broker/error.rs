@@ -43,6 +43,14 @@ pub enum BrokerError {
     /// The broker ended the consumer: the queue was deleted or moved.
     #[error("the broker stopped delivering from the queue")]
     Cancelled,
+    /// Our user lacks a right on an exchange or queue.
+    #[error("our user may not use {name} ({reason}); run: nakatsugi topology definitions, and import them into the broker")]
+    NotAllowed {
+        /// Which one.
+        name: String,
+        /// The broker's words.
+        reason: String,
+    },
     /// A name is longer than AMQP allows.
     #[error("a name is longer than 255 bytes")]
     Name,
@@ -71,6 +79,7 @@ impl BrokerError {
             | Self::Credentials { .. }
             | Self::Tls(_)
             | Self::Verifier(_)
+            | Self::NotAllowed { .. }
             | Self::Name
             | Self::Missing(_)
             | Self::Different { .. } => false,

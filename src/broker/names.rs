@@ -11,6 +11,8 @@ pub const IN: &str = "nakatsugi.in";
 pub const OUT: &str = "nakatsugi.out";
 /// Where invalid messages end: a fanout exchange and its queue.
 pub const DEAD: &str = "nakatsugi.dead";
+pub(super) const WAIT: &str = "nakatsugi.wait.";
+const AGAIN: &str = "nakatsugi.again.";
 
 /// The queue of one class and partition.
 #[must_use]
@@ -21,7 +23,18 @@ pub fn queue(class: MessageClass, partition: Partition) -> String {
 /// Where messages of one class and partition wait: a fanout exchange and its queue.
 #[must_use]
 pub fn wait(class: MessageClass, partition: Partition) -> String {
-    format!("nakatsugi.wait.{}.{partition}", class.as_str())
+    format!("{WAIT}{}.{partition}", class.as_str())
+}
+
+/// Where messages of one class and partition come back from waiting: a fanout exchange and its queue.
+#[must_use]
+pub fn again(class: MessageClass, partition: Partition) -> String {
+    format!("{AGAIN}{}.{partition}", class.as_str())
+}
+
+/// Whether this is the name of a queue, and of its exchange, where messages come back from waiting.
+pub(super) fn is_again(name: &str) -> bool {
+    name.starts_with(AGAIN)
 }
 
 /// The queue from which a principal reads, unless the directory names another.

@@ -3,7 +3,10 @@
 //! Always: every promise stands in the arguments with which a queue was declared, not in a policy: arguments cannot be
 //! changed, so no operator's policy can take a promise away. One function plans, `apply` declares what it planned,
 //! `check` looks for it. The delivery limit is out of reach, because RabbitMQ 4 sets 20 where nothing is said and a
-//! message that only waited must not be given up; our own quarantine decides.
+//! message that only waited must not be given up; our own quarantine decides. What waited comes back by an exchange and
+//! to a queue of its own. SECURITY: back in the first queue it would close a circle; RabbitMQ forwards no message on a circle
+//! without a rejection, and one whose carrier let it expire would hold up all behind it for ever. By `nakatsugi.in` it would
+//! multiply with every routing key in its header `CC`, and stick when its tenant's binding is gone.
 //! Absent: deleting anything.
 
 use super::{
@@ -120,16 +123,16 @@ impl Topology {
         let mut bindings = vec![binding(DEAD, DEAD, "")];
         for (class, partition) in MessageClass::ALL.into_iter().flat_map(|class| (0..self.partitions).map(move |at| (class, Partition(at))))
         {
-            let (queue, wait) = (names::queue(class, partition), names::wait(class, partition));
-            exchanges.push(exchange(&wait, Kind::Fanout));
-            queues.push(self.queue(&queue, Some(&wait)));
-            let mut waiting = self.queue(&wait, Some(IN));
+            let [queue, wait, again] = [names::queue, names::wait, names::again].map(|name| name(class, partition));
+            exchanges.extend([exchange(&wait, Kind::Fanout), exchange(&again, Kind::Fanout)]);
+            queues.extend([self.queue(&queue, Some(&wait)), self.queue(&again, Some(&wait))]);
+            let mut waiting = self.queue(&wait, Some(&again));
             if let Item::Queue { arguments, .. } = &mut waiting {
                 let wait = i64::try_from(self.wait.as_millis()).unwrap_or(i64::MAX);
                 arguments.push(("x-message-ttl", Argument::Number(wait)));
             }
             queues.push(waiting);
-            bindings.push(binding(&wait, &wait, ""));
+            bindings.extend([binding(&wait, &wait, ""), binding(&again, &again, "")]);
         }
         for (tenant, partition) in &self.tenants {
             // A whole family of types and not each type: what the relay does not know is dead-lettered by it, with a
@@ -190,7 +193,7 @@ impl Topology {
             };
             match item.look(&open).await {
                 Ok(()) => channel = Some(open),
-                Err(BrokerError::Amqp(error)) if soft(&error) == Some(AMQPSoftError::NOTFOUND) => missing.push(item.to_string()),
+                Err(BrokerError::Missing(item)) => missing.extend(item),
                 Err(error) => return Err(error),
             }
         }
@@ -244,16 +247,11 @@ impl Item {
                 within(ANSWER_WITHIN, "bind a queue", bind).await
             }
         };
-        match declared {
-            Err(BrokerError::Amqp(error)) if soft(&error) == Some(AMQPSoftError::PRECONDITIONFAILED) => {
-                Err(BrokerError::Different { name: self.to_string(), reason: error.to_string() })
-            }
-            other => other,
-        }
+        declared.map_err(|error| self.explain(error))
     }
 
     async fn look(&self, channel: &Channel) -> Result<(), BrokerError> {
-        match self {
+        let found = match self {
             Self::Exchange { name, kind } => {
                 let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
                 let look = channel.exchange_declare(short(name)?, kind.of_lapin(), options, FieldTable::default());
@@ -265,6 +263,20 @@ impl Item {
                 within(ANSWER_WITHIN, "look for a queue", look).await.map(drop)
             }
             Self::Binding { .. } => Ok(()),
+        };
+        found.map_err(|error| self.explain(error))
+    }
+
+    /// Names what the broker's refusal is about.
+    fn explain(&self, error: BrokerError) -> BrokerError {
+        match error {
+            BrokerError::Amqp(error) => match soft(&error) {
+                Some(AMQPSoftError::PRECONDITIONFAILED) => BrokerError::Different { name: self.to_string(), reason: error.to_string() },
+                Some(AMQPSoftError::ACCESSREFUSED) => BrokerError::NotAllowed { name: self.to_string(), reason: error.to_string() },
+                Some(AMQPSoftError::NOTFOUND) => BrokerError::Missing(vec![self.to_string()]),
+                Some(_) | None => BrokerError::Amqp(error),
+            },
+            other => other,
         }
     }
 }
@@ -366,14 +378,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rejected_waits_and_comes_back_by_its_own_key() {
+    fn what_is_rejected_waits_and_comes_back_by_its_own_key_and_queue() {
         let plan = topology().plan();
-        let queue = arguments(&plan, "nakatsugi.record.0");
+        let [queue, wait, again] = ["nakatsugi.record.0", "nakatsugi.wait.record.0", "nakatsugi.again.record.0"];
+        for name in [wait, again] {
+            assert!(plan.contains(&exchange(name, Kind::Fanout)) && plan.contains(&binding(name, name, "")), "{name}");
+        }
+        let [queue, wait, again] = [queue, wait, again].map(|name| arguments(&plan, name));
+        assert_eq!(queue, again);
         assert!(queue.contains(&("x-dead-letter-exchange", text("nakatsugi.wait.record.0"))));
-        let wait = arguments(&plan, "nakatsugi.wait.record.0");
-        assert!(wait.contains(&("x-dead-letter-exchange", text(IN))));
+        assert!(wait.contains(&("x-dead-letter-exchange", text("nakatsugi.again.record.0"))));
         assert!(wait.contains(&("x-message-ttl", Argument::Number(30_000))));
-        for list in [queue, wait] {
+        for list in [queue, wait, again] {
             assert!(list.contains(&("x-dead-letter-strategy", text("at-least-once"))));
             assert!(list.iter().all(|(key, _)| *key != "x-dead-letter-routing-key"));
         }

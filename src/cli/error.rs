@@ -146,6 +146,9 @@ pub enum CliError {
     /// The demonstration went wrong.
     #[error("the demonstration failed: {0}")]
     Demo(String),
+    /// The benchmark went wrong.
+    #[error("the benchmark failed: {0}")]
+    Bench(String),
 }
 
 impl CliError {
@@ -188,7 +191,7 @@ impl CliError {
                 ServeError::Entropy => Exit::Software,
             },
             Self::Broker(error) if error.is_transient() => Exit::TryAgain,
-            Self::Filter(_) | Self::Broker(_) | Self::Unsent(_) | Self::Demo(_) => Exit::Unavailable,
+            Self::Filter(_) | Self::Broker(_) | Self::Unsent(_) | Self::Demo(_) | Self::Bench(_) => Exit::Unavailable,
             Self::NoReply(_) => Exit::TryAgain,
             Self::UnknownBroker => Exit::Usage,
             Self::Peer(_) | Self::Body { .. } => Exit::NoInput,
@@ -267,6 +270,9 @@ impl CliError {
             Self::NoReply(_) => "see that the daemon runs; what it could not believe stands in its log as message.dead-lettered",
             Self::Site(_) => "see that the folder is empty and yours, and that RabbitMQ is installed: deploy/needs rabbitmq-server",
             Self::Demo(_) => "run it again with --keep FOLDER and read serve.log in that folder",
+            Self::Bench(_) => {
+                "run it again with --keep FOLDER and read serve.log in that folder; a machine that is busy otherwise measures nothing"
+            }
             Self::Telemetry(_) | Self::Key(_) | Self::Seal(_) => "this is our fault: please report it",
             Self::Output(_) => "see that the output is open and has room",
         }

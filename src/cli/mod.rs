@@ -4,6 +4,7 @@
 //! never printed; files that exist are never overwritten unless that is the command's purpose.
 
 mod ask;
+mod bench;
 pub mod demo;
 mod directory;
 mod error;
@@ -61,6 +62,8 @@ pub enum Command {
     Ask(ask::Arguments),
     /// Show everything at work on this machine: a private broker, two tenants, a request and its reply.
     Demo(demo::Arguments),
+    /// Measure the relay against a bare relay and against its own cryptography, on a private broker.
+    Bench(bench::Arguments),
 }
 
 /// What commands take from outside besides files.
@@ -94,5 +97,6 @@ pub fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliEr
         Command::Keys(command) => keys::run(config, command, outside),
         Command::Ask(arguments) => ask::run(arguments, outside),
         Command::Demo(arguments) => demo::run(arguments, outside),
+        Command::Bench(arguments) => bench::run(config, arguments, outside),
     }
 }

@@ -5,11 +5,14 @@ use crate::{
     config::Configuration,
     daemon::{self, SystemClock},
     envelope::Environment,
-    telemetry,
+    telemetry::{
+        self, Words,
+        event::{self, Event as _},
+    },
     vault::filter,
 };
 use clap::Args;
-use std::{io, path::Path};
+use std::{io, panic, path::Path};
 use tokio::runtime;
 
 /// Serve messages until told to stop.
@@ -25,6 +28,12 @@ pub(super) fn run(config: &Path, _arguments: &Arguments, _outside: &mut Outside<
         return Err(CliError::LeftBehind(left.clone()));
     }
     let _written_at_the_end = telemetry::begin(configuration.log, SystemClock, io::stdout())?;
+    panic::set_hook(Box::new(|info| {
+        // SECURITY: a panic's own words may hold anything; file and line are enough to find it.
+        let place = info.location();
+        let file = place.map(|place| Words::of_system(&place.file()));
+        event::PanicCaught { file, line: place.map(std::panic::Location::line), digest: None }.emit();
+    }));
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
     runtime.block_on(daemon::serve(configuration, filter)).map_err(CliError::Serve)
 }

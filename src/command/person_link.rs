@@ -36,7 +36,12 @@ enum LinkResult {
     Superseded,
     /// The code leads to somebody else; nothing changed.
     LinkedElsewhere,
+    /// The person has had as many codes as are remembered; nothing changed.
+    TooManyCodes,
 }
+
+/// How many former codes of a person are remembered; each is part of the person's head row.
+const FORMER_CODES: usize = 64;
 
 impl PersonLink {
     pub(super) fn names(&self) -> BTreeSet<PersonName> {
@@ -61,6 +66,8 @@ impl PersonLink {
             (LinkResult::LinkedElsewhere, None)
         } else if self.revision <= held {
             (LinkResult::Superseded, None)
+        } else if person.as_ref().is_some_and(|person| person.head.former.len() >= FORMER_CODES) {
+            (LinkResult::TooManyCodes, None)
         } else {
             let change = match &person {
                 Some(person) => PersonChange::of(person),

@@ -9,12 +9,23 @@ use crate::{
     ledger::{CategoryOutcome, Cause, LegalBasis},
     record::{Holding, Person, PersonChange, PersonNeed, Replaced, Row, View},
 };
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    marker::PhantomData,
+};
 
 /// The most rows of one message.
 const ROWS: usize = 500;
+/// The most that one person may have in one category, in bytes of text: what a reply can surely carry.
+const HOLDING_BYTES: usize = 4 << 20;
+/// The most that the rows of one message may rewrite, in bytes of text: holdings are written whole.
+const MESSAGE_BYTES: usize = 64 << 20;
 
 /// What a row changes: one named row in one category of one person.
 #[derive(Debug)]
@@ -33,6 +44,10 @@ pub(super) enum RowRefusal {
     UnknownCategory,
     /// A text in it holds the person's integrated addressee number, which must never leave.
     AddresseeInText,
+    /// With it the person would have more in this category than a reply can carry.
+    CategoryFull,
+    /// The rows before it rewrite as much as one message may.
+    MessageFull,
 }
 
 /// What became of a row.
@@ -59,6 +74,8 @@ impl From<RowRefusal> for RowResult {
             RowRefusal::Form(error) => (error.reason(), Some((error.line, error.column))),
             RowRefusal::UnknownCategory => ("unknown-category", None),
             RowRefusal::AddresseeInText => ("addressee-in-text", None),
+            RowRefusal::CategoryFull => ("category-full", None),
+            RowRefusal::MessageFull => ("message-full", None),
         };
         let (line, column) = place.unzip();
         Self::Refused { code, line, column }
@@ -84,8 +101,31 @@ pub(super) struct Rows<T>(Vec<Result<T, RowRefusal>>);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Rows<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let rows = Vec::<&'de RawValue>::deserialize(deserializer)?;
-        Ok(Self(rows.into_iter().map(|row| strict_json::from_str(row.get()).map_err(RowRefusal::Form)).collect()))
+        deserializer.deserialize_seq(RowVisitor(PhantomData))
+    }
+}
+
+/// Reads rows one by one and keeps none beyond the limit: a message of a few MiB may name millions.
+struct RowVisitor<T>(PhantomData<T>);
+
+impl<'de, T: DeserializeOwned> Visitor<'de> for RowVisitor<T> {
+    type Value = Rows<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Rows<T>, A::Error> {
+        let mut kept = Vec::new();
+        while let Some(row) = rows.next_element::<&'de RawValue>()? {
+            if kept.len() > ROWS {
+                while rows.next_element::<IgnoredAny>()?.is_some() {}
+                kept.clear();
+                break;
+            }
+            kept.push(strict_json::from_str(row.get()).map_err(RowRefusal::Form));
+        }
+        Ok(Rows(kept))
     }
 }
 
@@ -128,6 +168,7 @@ impl Changes {
             names.into_iter().zip(view.persons).map(|(name, seen)| (name, Standing { seen, change: None })).collect();
         let mut counts = BTreeMap::<Category, u32>::new();
         let mut rows = Vec::with_capacity(self.0.len());
+        let mut room = MESSAGE_BYTES;
         for (row, change) in self.0.into_iter().enumerate() {
             let result = match change.and_then(|change| admissible(change, context)) {
                 Err(refusal) => refusal.into(),
@@ -137,9 +178,10 @@ impl Changes {
                         Row::Tombstone { .. } => RowResult::Deleted,
                     };
                     let standing = persons.entry(person.clone()).or_default();
-                    match standing.replace(&person, &category, row, context) {
-                        Replaced::Superseded => RowResult::Superseded,
-                        Replaced::Yes => {
+                    match standing.replace(&person, &category, row, context, &mut room) {
+                        Err(refusal) => refusal.into(),
+                        Ok(Replaced::Superseded) => RowResult::Superseded,
+                        Ok(Replaced::Yes) => {
                             *counts.entry(category).or_default() += 1;
                             done
                         }
@@ -185,18 +227,30 @@ struct Standing {
 }
 
 impl Standing {
-    fn replace(&mut self, name: &AddresseeNumber, category: &Category, row: Row, context: &Context<'_>) -> Replaced {
+    fn replace(
+        &mut self,
+        name: &AddresseeNumber,
+        category: &Category,
+        row: Row,
+        context: &Context<'_>,
+        room: &mut usize,
+    ) -> Result<Replaced, RowRefusal> {
         let changed = self.change.as_ref().and_then(|change| change.holdings.get(category));
         let seen = self.seen.as_ref().and_then(|person| person.holdings.get(category));
         let mut holding: Holding = changed.or(seen).cloned().unwrap_or_default();
         let replaced = holding.replace(row);
         if replaced == Replaced::Yes {
+            let weight = holding.weight();
+            if weight > HOLDING_BYTES {
+                return Err(RowRefusal::CategoryFull);
+            }
+            *room = room.checked_sub(weight).ok_or(RowRefusal::MessageFull)?;
             let change = self.change.get_or_insert_with(|| match &self.seen {
                 Some(person) => PersonChange::of(person),
                 None => PersonChange::newcomer((context.fresh)(), name),
             });
             change.holdings.insert(category.clone(), holding);
         }
-        replaced
+        Ok(replaced)
     }
 }

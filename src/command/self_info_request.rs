@@ -59,8 +59,8 @@ impl SelfInfoRequest {
     }
 
     pub(super) fn needs(&self, context: &Context<'_>) -> Vec<PersonNeed> {
-        let provided = self.categories.iter().filter(|category| context.tenant.provides(category)).cloned();
-        vec![PersonNeed { name: PersonName::Code(self.person.clone()), categories: provided.take(CATEGORIES).collect() }]
+        let shown = self.categories.iter().filter(|category| decided_before(category, context).is_none()).cloned();
+        vec![PersonNeed { name: PersonName::Code(self.person.clone()), categories: shown.take(CATEGORIES).collect() }]
     }
 
     pub(super) fn handle(self, context: &Context<'_>, view: View) -> Result<Outcome, serde_json::Error> {
@@ -73,14 +73,13 @@ impl SelfInfoRequest {
         let mut answers = Vec::with_capacity(self.categories.len());
         let mut causes = Vec::with_capacity(self.categories.len());
         for category in self.categories {
-            let (answer, cause, records) = if context.tenant.provides(&category) {
-                match person.as_ref().map(|person| person.holdings.get(&category)) {
+            let (answer, cause, records) = match decided_before(&category, context) {
+                Some((answer, cause)) => (answer, cause, 0),
+                None => match person.as_ref().map(|person| person.holdings.get(&category)) {
                     None => (Answer::NothingToShow, Cause::UnknownPerson, 0),
                     Some(None) => (Answer::NothingToShow, Cause::NoRecord, 0),
                     Some(Some(holding)) => provide(holding, today, &mut room)?,
-                }
-            } else {
-                (Answer::NotPermitted, Cause::NotPermitted, 0)
+                },
             };
             causes.push(CategoryOutcome { category: category.clone(), cause, records });
             answers.push(CategoryAnswer { category, answer });
@@ -109,6 +108,16 @@ impl SelfInfoRequest {
             (true, true) => None,
         })
     }
+}
+
+/// What is decided by tenant and category alone, before any look-up, so that it tells nothing about a person: what the tenant
+/// does not provide, and what waits for an official (自動応答不可), which sensitive categories do.
+fn decided_before(category: &Category, context: &Context<'_>) -> Option<(Answer, Cause)> {
+    if !context.tenant.provides(category) {
+        return Some((Answer::NotPermitted, Cause::NotPermitted));
+    }
+    let sensitive = context.catalogue.entry(category).is_some_and(|entry| entry.sensitive);
+    sensitive.then_some((Answer::Pending, Cause::Pending))
 }
 
 /// What a holding shows on this day, if there is room for it.
@@ -151,6 +160,7 @@ struct CategoryAnswer {
 enum Answer {
     Provided { records: Box<RawValue> },
     NothingToShow,
+    Pending,
     NotPermitted,
     TooLarge,
 }

@@ -3,11 +3,12 @@
 //! Always: nothing is taken while the outbox is over its bound, so that a reader that does not read slows its senders and
 //! not our memory. Absent: settling; the relay consumes the ticket.
 
-use super::{SystemClock, SystemEntropy, report, suspects::Suspects};
+use super::{SystemClock, SystemEntropy, post::Backlog, report, suspects::Suspects};
 use crate::{
     broker::{self, Publication, Publisher, Unroutable, names},
+    identifier::PrincipalId,
     relay::{
-        Relay,
+        End, Relay,
         ports::{Broker, BrokerFault, DeadLetter, Delivery, Ticket},
     },
     tenant::Route,
@@ -18,7 +19,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::TaskTracker;
 
 /// The relay as the daemon runs it.
-pub(super) type RunningRelay = Relay<Vaults, Graveyard, SystemClock, SystemEntropy>;
+pub(super) type RunningRelay = Relay<Vaults, Brokers, SystemClock, SystemEntropy>;
 
 /// The publishers, by the name of their broker.
 pub(super) type Publishers = BTreeMap<Arc<str>, Publisher>;
@@ -33,13 +34,16 @@ impl Ticket for broker::Ticket {
     }
 }
 
-/// Where dead letters go: to the broker that brought them.
+/// The brokers as the relay sees them: dead letters go to the one that brought them.
 #[derive(Debug)]
-pub(super) struct Graveyard(pub(super) Arc<Publishers>);
+pub(super) struct Brokers {
+    pub(super) publishers: Arc<Publishers>,
+    pub(super) backlog: Arc<Backlog>,
+}
 
-impl Broker for Graveyard {
+impl Broker for Brokers {
     async fn bury(&self, letter: DeadLetter<'_>) -> Result<(), BrokerFault> {
-        let publisher = self.0.get(letter.route.broker.as_str()).ok_or(BrokerFault)?;
+        let publisher = self.publishers.get(letter.route.broker.as_str()).ok_or(BrokerFault::Unconfirmed)?;
         let headers = [("reason", letter.reason), ("routing-key", &letter.route.routing_key), ("exchange", &letter.route.exchange)];
         let carrier = letter.route.user_id.as_deref().map(|user| ("carrier", user));
         // The carrier's own `user_id` would close the channel: properties are built anew, ours stands in it.
@@ -53,7 +57,11 @@ impl Broker for Graveyard {
             body: letter.body.into(),
             unroutable: Unroutable::Returned,
         };
-        publisher.publish(publication).await.map(drop).map_err(|_| BrokerFault)
+        publisher.publish(publication).await.map(drop).map_err(|_| BrokerFault::Unconfirmed)
+    }
+
+    fn can_reach(&self, recipient: &PrincipalId) -> Result<(), BrokerFault> {
+        if self.backlog.is_full(recipient) { Err(BrokerFault::ReaderBehind) } else { Ok(()) }
     }
 }
 
@@ -74,6 +82,8 @@ pub(super) async fn take_in(
 async fn carry(delivery: broker::Delivery, relay: Arc<RunningRelay>, suspects: Arc<Suspects>) {
     let began = Instant::now();
     let broker::Delivery { body, route, ticket } = delivery;
+    #[cfg(feature = "sabotage")]
+    let ticket = crate::sabotage::Ticket::of(ticket);
     // Without the means to mark who is alone, the message still runs; it only cannot be blamed.
     let leave = suspects.leave(route.redelivered, &body).await.ok();
     let suspicion = leave.as_ref().map_or(0, super::Leave::suspicion);
@@ -84,8 +94,15 @@ async fn carry(delivery: broker::Delivery, relay: Arc<RunningRelay>, suspects: A
         user_id: route.user_id.clone(),
         kind: route.kind.clone(),
         message_id: route.message_id.clone(),
+        copied: route.copied,
     };
     let (known, end) = relay.carry(Delivery { body, route: way, suspicion, ticket }).await;
-    drop(leave);
+    match (&end, leave) {
+        // It has come to an end in a living process: nobody suspects it any more.
+        (End::Answered { .. } | End::Denied { .. } | End::Quarantined { .. } | End::Repeated | End::DeadLettered { .. }, Some(leave)) => {
+            leave.acquit()
+        }
+        (End::Waiting { .. } | End::Blamed { .. }, _) | (_, None) => {}
+    }
     report::message(known, &end, &route, began.elapsed());
 }

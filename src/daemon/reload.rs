@@ -1,8 +1,9 @@
 //! Reload on SIGHUP: a new directory, if it is signed and right; otherwise the old one stays, and that is said loudly.
 
-use super::intake::RunningRelay;
+use super::{SystemClock, intake::RunningRelay};
 use crate::{
     config::Configuration,
+    relay::ports::Clock as _,
     telemetry::{
         Words,
         event::{self, Event as _},
@@ -13,7 +14,12 @@ use crate::{
 pub(super) fn reload(configuration: &Configuration, relay: &RunningRelay) {
     let current = relay.directory();
     let opened = configuration.open_directory().map_err(|error| error.to_string());
-    match opened.and_then(|directory| directory.succeeds(&current).map(|()| directory).map_err(|error| error.to_string())) {
+    let checked = opened.and_then(|directory| {
+        directory.succeeds(&current).map_err(|error| error.to_string())?;
+        configuration.relay_keys(&directory, SystemClock.now()).map_err(|error| error.to_string())?;
+        Ok(directory)
+    });
+    match checked {
         Ok(directory) => {
             event::DirectoryLoaded {
                 version: directory.version(),

@@ -2,6 +2,7 @@
 
 use crate::{
     broker::Route,
+    command::Denial,
     relay::{End, Known},
     telemetry::{
         Digest, Micros,
@@ -23,12 +24,19 @@ pub(super) fn message(known: Known, end: &End, route: &Route, took: Duration) {
     match *end {
         End::Answered { index } => answered(None, index),
         End::Denied { code, index } => answered(Some(code), index),
+        End::Quarantined { index, digest } => {
+            event::MessageQuarantined { digest: Digest(digest), tries }.emit();
+            answered(Some(Denial::Quarantined.code()), index);
+        }
         End::Repeated => {
             if let Known { tenant: Some(tenant), kind: Some(message_type), author: Some(author), id: Some(jti) } = known {
                 event::MessageRepeated { tenant, message_type, author, jti }.emit();
             }
         }
         End::DeadLettered { reason, digest } => {
+            if reason == Denial::Quarantined.code() {
+                event::MessageQuarantined { digest: Digest(digest), tries }.emit();
+            }
             if let Ok(broker) = route.broker.parse() {
                 let user = route.user_id.as_deref().and_then(|user| user.parse().ok());
                 let route = route.routing_key.as_str().into();

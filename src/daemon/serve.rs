@@ -1,9 +1,9 @@
 //! `serve`: start in an order in which nothing is taken before it can be answered, stop in the reverse.
 
 use super::{
-    ServeError, Suspects, SystemClock, SystemEntropy,
-    intake::{Graveyard, Publishers, RunningRelay, take_in},
-    post::post,
+    Caution, ServeError, Suspects, SystemClock, SystemEntropy,
+    intake::{Brokers, Publishers, RunningRelay, take_in},
+    post::{Backlog, Post, post},
     reload::{count, reload},
     timers,
 };
@@ -27,12 +27,19 @@ use crate::{
 use std::{process, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
+    sync::Semaphore,
     task::JoinSet,
     time::{Instant, timeout},
 };
 use tokio_util::task::TaskTracker;
 
-/// How many channels share the recipients of one broker.
+/// How many readers may fall behind by as much as they may before everybody's intake pauses.
+const READERS: usize = 8;
+/// How many vaults are opened side by side at the start.
+const OPENED_AT_ONCE: usize = 8;
+/// How long the intake waits, after an unclean stop, for vaults that recover: meanwhile no message could be alone in flight.
+const RECOVERY_FIRST: Duration = Duration::from_secs(5);
+/// How many lanes share the recipients of one broker.
 const LANES: u16 = 2;
 /// How many parcels go to a broker in one round.
 const ROUND: u16 = 256;
@@ -55,7 +62,10 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     let (signing, decryption) = configuration.relay_keys(&directory, SystemClock.now())?;
     let keys = Keys { signing, decryption: decryption.into_iter().map(|key| (key.kid().clone(), key)).collect() };
     let entropy = SystemEntropy::open().map_err(|_| ServeError::Entropy)?;
-    let outbox = Outbox::new(OutboxLimits { parcels: configuration.limits.outbox as usize, ..OutboxLimits::default() });
+    // One reader that falls behind is held back by its own backlog; the outbox's own bound is for all readers together.
+    let stuck = configuration.limits.outbox as usize;
+    let outbox = Outbox::new(OutboxLimits { parcels: stuck.saturating_mul(READERS), ..OutboxLimits::default() });
+    let backlog = Arc::new(Backlog::new(stuck));
     let vaults = Vaults::new(
         filter,
         Settings {
@@ -100,15 +110,20 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
             .collect(),
     );
 
-    let edges = (vaults.clone(), Graveyard(Arc::clone(&publishers)), SystemClock, entropy);
+    let brokers_seen = Brokers { publishers: Arc::clone(&publishers), backlog: Arc::clone(&backlog) };
+    let edges = (vaults.clone(), brokers_seen, SystemClock, entropy);
     let relay: Arc<RunningRelay> = Arc::new(Relay::new(keys, directory, configuration.suites.clone(), Limits::default(), edges));
 
     let mut background = JoinSet::new();
     let (carried, posted) = (TaskTracker::new(), TaskTracker::new());
-    background.spawn(post(outbox.clone(), Arc::clone(&relay), Arc::clone(&publishers), posted.clone()));
+    let office = Post::new(outbox.clone(), Arc::clone(&relay), Arc::clone(&publishers), backlog);
+    background.spawn(post(Arc::new(office), posted.clone()));
     background.spawn(timers::keep(vaults.clone()));
     background.spawn(timers::watch(configuration.clone()));
-    background.spawn(finish_what_was_begun(vaults.clone()));
+    let mut recovering = tokio::spawn(finish_what_was_begun(vaults.clone()));
+    if suspects.caution() == Caution::AfterUncleanStop {
+        let _ = timeout(RECOVERY_FIRST, &mut recovering).await;
+    }
 
     let mut intakes = Vec::new();
     for (broker, _) in brokers {
@@ -142,6 +157,7 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
         }
     };
     let _ = timeout(left().min(Duration::from_secs(5)), emptied).await;
+    recovering.abort();
     background.shutdown().await;
     vaults.close_all().await;
     suspects.close()?;
@@ -151,18 +167,29 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
 
 /// Opens the vaults that have something to do before anyone asks: frames to recover, parcels to publish.
 async fn finish_what_was_begun(vaults: Vaults) {
-    // A vault that cannot be opened has said so; its tenant's messages wait.
+    let places = Arc::new(Semaphore::new(OPENED_AT_ONCE));
+    let mut opening = JoinSet::new();
     for name in vaults.unfinished().unwrap_or_default() {
-        let _ = vaults.resume(name).await;
+        let (vaults, places) = (vaults.clone(), Arc::clone(&places));
+        opening.spawn(async move {
+            let _place = places.acquire().await;
+            // A vault that cannot be opened has said so; its tenant's messages wait.
+            let _ = vaults.resume(name).await;
+        });
     }
-    std::future::pending::<()>().await;
+    opening.join_all().await;
 }
 
-/// The queues of the partitions that this daemon serves.
+/// The queues of the partitions that this daemon serves: where messages come in, and where they come back from waiting.
 fn sources(configuration: &Configuration) -> Vec<Source> {
     let own = configuration.partitions.own().iter();
     own.flat_map(|partition| MessageClass::ALL.map(|class| (class, Partition(*partition))))
-        .map(|(class, partition)| Source { queue: names::queue(class, partition).into(), prefetch: configuration.limits.prefetch })
+        .flat_map(|(class, partition)| {
+            let prefetch = configuration.limits.prefetch;
+            let source = |queue: String, prefetch| Source { queue: queue.into(), prefetch };
+            // What waits is rare: it may hold a quarter of the memory besides.
+            [source(names::queue(class, partition), prefetch), source(names::again(class, partition), (prefetch / 4).max(1))]
+        })
         .collect()
 }
 

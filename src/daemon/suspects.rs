@@ -1,7 +1,8 @@
 //! Suspects: messages that were alone in flight when the process died.
 //!
 //! Always: after an unclean stop, messages that the broker delivers again run one at a time, and only one that was alone is
-//! counted, on disk, by the SHA-256 of its body; so innocents in flight lose nothing. After three deaths a message is
+//! counted, on disk, by the SHA-256 of its body; so innocents in flight lose nothing. One that was counted goes behind the
+//! others from then on, so that a process that is killed at random moments hits another each time. After three deaths a message is
 //! quarantined (`relay::blame`). Absent: panics that are caught; they blame their own message without this.
 
 use ring::digest::{SHA256, digest};
@@ -12,12 +13,25 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::{
+    sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::{Instant, sleep},
+};
+
+/// How long after an unclean stop redelivered messages run alone. What the broker had out then comes back within seconds; what
+/// is redelivered later lost its connection, not its process.
+const CAUTIOUS_FOR: Duration = Duration::from_secs(60);
+
+/// How long a suspect lets the others go first, for each death. Innocents that were alone when something else killed the process
+/// are not hit again and again: what else was out has come back by then and stands before them.
+const BEHIND_OTHERS: Duration = Duration::from_millis(500);
 
 /// The memory of suspects in one data folder.
 #[derive(Debug)]
 pub struct Suspects {
+    began: Instant,
     folder: PathBuf,
     counts: Mutex<BTreeMap<String, u32>>,
     caution: Caution,
@@ -37,8 +51,9 @@ pub enum Caution {
 #[derive(Debug)]
 pub struct Leave<'a> {
     suspects: &'a Suspects,
-    suspicion: u32,
-    alone: Option<(String, RwLockWriteGuard<'a, ()>)>,
+    /// Its name and how often it is suspected, if anybody is.
+    suspicion: Option<(String, u32)>,
+    alone: Option<RwLockWriteGuard<'a, ()>>,
     _beside: Option<RwLockReadGuard<'a, ()>>,
 }
 
@@ -65,7 +80,8 @@ impl Suspects {
                 *counts.entry(key).or_default() += 1;
             }
         }
-        let suspects = Self { folder: folder.to_owned(), counts: Mutex::new(counts), caution, gate: RwLock::new(()) };
+        let suspects =
+            Self { began: Instant::now(), folder: folder.to_owned(), counts: Mutex::new(counts), caution, gate: RwLock::new(()) };
         suspects.write()?;
         remove(&alone)?;
         durable(&suspects.folder.join("running"), b"")?;
@@ -83,19 +99,29 @@ impl Suspects {
     /// # Errors
     /// The folder cannot be written.
     pub async fn leave(&self, redelivered: bool, body: &[u8]) -> io::Result<Leave<'_>> {
-        let mut leave = Leave { suspects: self, suspicion: 0, alone: None, _beside: None };
-        match (self.caution, redelivered) {
+        let mut leave = Leave { suspects: self, suspicion: self.suspicion(body), alone: None, _beside: None };
+        let caution = if self.began.elapsed() < CAUTIOUS_FOR { self.caution } else { Caution::None };
+        match (caution, redelivered) {
             (Caution::None, _) => {}
             (Caution::AfterUncleanStop, false) => leave._beside = Some(self.gate.read().await),
             (Caution::AfterUncleanStop, true) => {
+                // The gate lets through in the order of asking: who is suspected goes behind the others.
+                sleep(BEHIND_OTHERS * leave.suspicion()).await;
                 let gate = self.gate.write().await;
-                let key = name(body);
-                leave.suspicion = self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied().unwrap_or(0);
-                durable(&self.folder.join("alone"), key.as_bytes())?;
-                leave.alone = Some((key, gate));
+                durable(&self.folder.join("alone"), name(body).as_bytes())?;
+                leave.alone = Some(gate);
             }
         }
         Ok(leave)
+    }
+
+    fn suspicion(&self, body: &[u8]) -> Option<(String, u32)> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.is_empty() {
+            return None;
+        }
+        let key = name(body);
+        counts.get(&key).map(|count| (key.clone(), *count))
     }
 
     /// The process stops as it should: nobody is suspected because of it.
@@ -122,21 +148,26 @@ impl Suspects {
 impl Leave<'_> {
     /// How often the process died while this message was alone.
     #[must_use]
-    pub const fn suspicion(&self) -> u32 {
-        self.suspicion
+    pub fn suspicion(&self) -> u32 {
+        self.suspicion.as_ref().map_or(0, |(_, count)| *count)
+    }
+
+    /// The message came to its end: it is not suspected any more.
+    pub fn acquit(self) {
+        if let Some((key, _)) = &self.suspicion {
+            self.suspects.counts.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+            // Failing here only means that it stays suspected.
+            let _ = self.suspects.write();
+        }
     }
 }
 
 impl Drop for Leave<'_> {
-    /// The process lives: the message is no longer alone, and no longer suspected.
+    /// The process lives: the message is no longer alone.
     fn drop(&mut self) {
-        if let Some((key, _gate)) = &self.alone {
+        if self.alone.is_some() {
             // Failing here only means that a later death may count once too often.
             let _ = remove(&self.suspects.folder.join("alone"));
-            let known = self.suspects.counts.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-            if known.is_some() {
-                let _ = self.suspects.write();
-            }
         }
     }
 }
@@ -182,9 +213,26 @@ mod tests {
         }
         let suspects = Suspects::open(folder.path()).unwrap();
         assert_eq!(suspects.leave(true, b"innocent").await.unwrap().suspicion(), 0);
-        assert_eq!(suspects.leave(true, b"poison").await.unwrap().suspicion(), 3);
-        // It passed: it is not suspected any more.
+        // Also when it comes back from waiting, not redelivered; until it has come to an end.
+        assert_eq!(suspects.leave(false, b"poison").await.unwrap().suspicion(), 3);
+        suspects.leave(true, b"poison").await.unwrap().acquit();
         assert_eq!(suspects.leave(true, b"poison").await.unwrap().suspicion(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_was_alone_at_a_death_goes_behind_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        std::mem::forget(Suspects::open(folder.path()).unwrap());
+        let suspects = Suspects::open(folder.path()).unwrap();
+        std::mem::forget(suspects.leave(true, b"unlucky").await.unwrap());
+        let suspects = Suspects::open(folder.path()).unwrap();
+        let order = Mutex::new(Vec::new());
+        let carry = async |body: &'static [u8]| {
+            let _leave = suspects.leave(true, body).await.unwrap();
+            order.lock().unwrap().push(body);
+        };
+        tokio::join!(carry(b"unlucky"), carry(b"one"), carry(b"two"));
+        assert_eq!(*order.lock().unwrap(), [&b"one"[..], b"two", b"unlucky"]);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Base64url as JOSE writes it (RFC 7515 §2), one spelling per value: no padding, no spare bits, no white space.
 
 use super::EnvelopeError;
+use crate::wiped::Wiped;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 /// Decodes exactly `N` bytes.
@@ -19,8 +20,8 @@ pub(super) fn decode_into<'b>(text: &[u8], buffer: &'b mut [u8]) -> Result<&'b [
 }
 
 /// Decodes into one allocation that never moves, so that wiping it wipes all.
-pub(super) fn decode(text: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, EnvelopeError> {
-    let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(text.len() / 4 * 3 + 3));
+pub(super) fn decode(text: &[u8]) -> Result<Wiped, EnvelopeError> {
+    let mut bytes = Wiped::with_capacity(text.len() / 4 * 3 + 3);
     URL_SAFE_NO_PAD.decode_vec(text, &mut bytes).map_err(|_| EnvelopeError::BadEncoding)?;
     Ok(bytes)
 }
@@ -50,7 +51,7 @@ mod tests {
             let mut out = b"x".to_vec();
             append(&bytes, &mut out);
             assert_eq!(out.len(), 1 + encoded(length));
-            assert_eq!(*decode(&out[1..]).unwrap(), bytes);
+            assert_eq!(**decode(&out[1..]).unwrap(), *bytes);
         }
     }
 

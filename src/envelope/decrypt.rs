@@ -4,14 +4,13 @@
 //! wiped on drop and shows nothing.
 
 use super::{DecryptionKey, EnvelopeError, Limits, SuitePolicy, base64url, compact, header, suite};
-use crate::identifier::Kid;
+use crate::{identifier::Kid, wiped::Wiped};
 use std::fmt;
-use zeroize::Zeroizing;
 
 /// What was inside an envelope: a JWS that is still to be verified.
 pub struct Decrypted {
     /// `header.payload.signature`
-    pub(super) jws: Zeroizing<Vec<u8>>,
+    pub(super) jws: Wiped,
     pub(super) kid: Kid,
     /// Where the encoded payload begins.
     pub(super) payload: usize,
@@ -26,7 +25,7 @@ impl Decrypted {
         &self.kid
     }
 
-    fn read(jws: Zeroizing<Vec<u8>>) -> Result<Self, EnvelopeError> {
+    fn read(jws: Wiped) -> Result<Self, EnvelopeError> {
         let [header, payload, _] = compact::split(&jws, EnvelopeError::MalformedJws)?;
         if payload.is_empty() {
             return Err(EnvelopeError::MalformedJws);

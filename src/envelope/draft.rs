@@ -13,10 +13,10 @@ use crate::{
     calendar::Timestamp,
     identifier::{MessageId, MessageType, PrincipalId, TenantCode},
     ledger::Promise,
+    wiped::Wiped,
 };
 use serde::Serialize;
 use std::{fmt, io, mem};
-use zeroize::Zeroizing;
 
 /// A message to be sent: its claims, and a body that serde can write.
 #[derive(Clone, Serialize)]
@@ -51,7 +51,7 @@ impl<B: Serialize> Draft<B> {
     /// # Errors
     /// The body cannot be written as JSON.
     pub fn compose(&self) -> Result<Composed, SealingError> {
-        let mut json = WipingWriter(Zeroizing::new(Vec::with_capacity(4096)));
+        let mut json = WipingWriter(Wiped::with_capacity(4096));
         serde_json::to_writer(&mut json, self).map_err(|_| SealingError::Body)?;
         let json = json.0;
         Ok(Composed { digest: primitive::sha256(&[&json]), json })
@@ -67,7 +67,7 @@ impl<B> fmt::Debug for Draft<B> {
 
 /// Claims as JSON, still without a promise.
 pub struct Composed {
-    json: Zeroizing<Vec<u8>>,
+    json: Wiped,
     digest: [u8; 32],
 }
 
@@ -86,9 +86,9 @@ impl Composed {
 
     /// The payload of a reply.
     #[must_use]
-    pub fn with_promise(&self, promise: &Promise, padding: Padding) -> Zeroizing<Vec<u8>> {
+    pub fn with_promise(&self, promise: &Promise, padding: Padding) -> Wiped {
         let length = self.payload_length(padding);
-        let mut payload = Zeroizing::new(Vec::with_capacity(length));
+        let mut payload = Wiped::with_capacity(length);
         payload.extend_from_slice(self.json.strip_suffix(b"}").unwrap_or(&self.json));
         payload.extend_from_slice(BEFORE_PROMISE);
         base64url::append(&promise.0, &mut payload);
@@ -99,7 +99,7 @@ impl Composed {
 
     /// The payload of a message that the ledger promises nothing about.
     #[must_use]
-    pub fn without_promise(mut self, padding: Padding) -> Zeroizing<Vec<u8>> {
+    pub fn without_promise(mut self, padding: Padding) -> Wiped {
         let length = padding.padded(self.json.len());
         let mut payload = WipingWriter(mem::take(&mut self.json));
         payload.reserve(length);
@@ -137,13 +137,13 @@ pub fn claims_digest(payload: &[u8], promise: &Promise) -> Result<[u8; 32], Enve
 }
 
 /// Grows by moving to a larger allocation itself, so that the smaller one is wiped.
-struct WipingWriter(Zeroizing<Vec<u8>>);
+struct WipingWriter(Wiped);
 
 impl WipingWriter {
     /// Room for `length` bytes in all.
     fn reserve(&mut self, length: usize) {
         if length > self.0.capacity() {
-            let mut larger = Zeroizing::new(Vec::with_capacity(length));
+            let mut larger = Wiped::with_capacity(length);
             larger.extend_from_slice(&self.0);
             self.0 = larger;
         }

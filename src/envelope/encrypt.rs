@@ -4,6 +4,7 @@ use super::{
     EncryptionKey, Limits, SealingError, base64url, header,
     primitive::{self, ContentKey},
 };
+use crate::wiped::Wiped;
 use ring::{
     aead::NONCE_LEN,
     rand::{SecureRandom as _, SystemRandom},
@@ -21,7 +22,7 @@ pub fn encrypt(jws: &[u8], to: &EncryptionKey, random: &SystemRandom) -> Result<
     let mut jwe = Vec::with_capacity(Limits::HEADER + base64url::encoded(jws.len()) + 64);
     header::append_jwe(to.kid(), &ephemeral, &mut jwe);
     // Encrypted in place below; if that fails, what is left is wiped.
-    let mut content = zeroize::Zeroizing::new(jws.to_vec());
+    let mut content = Wiped::from(jws.to_vec());
     let tag = content_key.encrypt(iv, &jwe, &mut content)?;
     // Direct key agreement: the encrypted key is empty.
     jwe.extend_from_slice(b"..");

@@ -170,7 +170,7 @@ mod tests {
         let turned = format!(
             r#" {{"cty":"JWT","epk":{{"y":"{Y}","x":"{X}","crv":"P-256","kty":"EC"}},"kid":"k1","enc":"A256GCM","alg":"ECDH-ES"}} "#
         );
-        assert_eq!(jwe(&turned).map(String::from).as_deref(), Ok("k1"));
+        assert_eq!(jwe(&turned).map(|kid| kid.to_string()).as_deref(), Ok("k1"));
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_signature_header_names_algorithm_key_and_type() {
         use EnvelopeError::{AlgorithmNotAllowed, HeaderNotAllowed, WrongType};
-        let read = |json: &str| read_jws(&encode(json), suite::MESSAGE_TYPE).map(String::from);
+        let read = |json: &str| read_jws(&encode(json), suite::MESSAGE_TYPE).map(|kid| kid.to_string());
         assert_eq!(read(r#"{"typ":"nakatsugi+jwt","alg":"ES256","kid":"k1"}"#).as_deref(), Ok("k1"));
         for (json, error) in [
             (r#"{"typ":"nakatsugi+jwt","alg":"none","kid":"k1"}"#, AlgorithmNotAllowed),

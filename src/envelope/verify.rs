@@ -4,14 +4,14 @@
 //! [`Decrypted::verify`] makes one. Whether that key may say so is for the directory.
 
 use super::{Claims, Decrypted, EnvelopeError, Limits, VerificationKey, base64url, claims, depth, primitive};
-use crate::identifier::Kid;
+use crate::{identifier::Kid, wiped::Wiped};
 use std::fmt;
-use zeroize::{Zeroize, Zeroizing};
 
 /// A payload whose signature holds. Wiped on drop.
 pub struct Authentic {
     kid: Kid,
-    payload: Zeroizing<String>,
+    /// UTF-8, as was seen.
+    payload: Wiped,
     digest: [u8; 32],
 }
 
@@ -30,20 +30,17 @@ impl Decrypted {
         if key.kid() != &self.kid || !primitive::signature_holds(key.point(), message, &signature) {
             return Err(EnvelopeError::SignatureInvalid);
         }
-        let payload = text(base64url::decode(message.get(self.payload..).unwrap_or_default())?)?;
-        if !depth::within(&payload, limits.depth) {
+        let payload = base64url::decode(message.get(self.payload..).unwrap_or_default())?;
+        if !depth::within(text(&payload)?, limits.depth) {
             return Err(EnvelopeError::TooDeep);
         }
-        let digest = primitive::sha256(&[payload.as_bytes()]);
+        let digest = primitive::sha256(&[&payload]);
         Ok(Authentic { kid: self.kid, payload, digest })
     }
 }
 
-fn text(mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, EnvelopeError> {
-    String::from_utf8(std::mem::take(&mut *bytes)).map(Zeroizing::new).map_err(|error| {
-        error.into_bytes().zeroize();
-        EnvelopeError::NotUtf8
-    })
+fn text(bytes: &[u8]) -> Result<&str, EnvelopeError> {
+    std::str::from_utf8(bytes).map_err(|_| EnvelopeError::NotUtf8)
 }
 
 impl Authentic {
@@ -56,7 +53,7 @@ impl Authentic {
     /// The payload of the JWS, as it was signed.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        self.payload.as_bytes()
+        &self.payload
     }
 
     /// SHA-256 of the payload: what tells a repeat from a conflict.
@@ -70,7 +67,7 @@ impl Authentic {
     /// # Errors
     /// Not exactly the members of the claims, each once, each well-formed.
     pub fn claims(&self) -> Result<Claims<'_>, EnvelopeError> {
-        claims::read(&self.payload)
+        claims::read(text(&self.payload)?)
     }
 }
 

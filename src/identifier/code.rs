@@ -3,15 +3,13 @@
 //! Always: alphabet and length hold. Whether the catalogue knows the code is the catalogue's to say.
 
 use super::IdentifierError;
-use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// Declares a newtype over a short text with one rule, and what every such name needs.
 macro_rules! code {
     ($(#[$doc:meta])* $name:ident, $error:expr, $rule:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(into = "String", try_from = "String")]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Box<str>);
 
         impl $name {
@@ -30,18 +28,7 @@ macro_rules! code {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = IdentifierError;
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0.into()
-            }
-        }
+        $crate::identifier::text::as_text!($name);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,8 +10,7 @@ use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
 /// A message's id, `jti` and AMQP `message_id` (RFC 7519 §4.1.7, RFC 9562).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(Uuid);
 
 impl MessageId {
@@ -71,16 +70,15 @@ impl FromStr for MessageId {
     }
 }
 
-impl TryFrom<String> for MessageId {
-    type Error = IdentifierError;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
+impl Serialize for MessageId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-impl From<MessageId> for String {
-    fn from(id: MessageId) -> Self {
-        id.to_string()
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::text::parse(deserializer)
     }
 }
 
@@ -220,7 +218,7 @@ mod tests {
     #[test]
     fn only_the_canonical_spelling_of_an_id_is_taken() {
         let id = "0198c5f0-7a00-7000-8000-0123456789ab";
-        assert_eq!(id.parse::<MessageId>().map(String::from).as_deref(), Ok(id));
+        assert_eq!(id.parse::<MessageId>().map(|id| id.to_string()).as_deref(), Ok(id));
         for text in [&id.to_uppercase(), &id.replace('-', ""), &format!("{{{id}}}"), &format!("urn:uuid:{id}")] {
             assert_eq!(text.parse::<MessageId>(), Err(IdentifierError::Message));
         }

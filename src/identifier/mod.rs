@@ -11,6 +11,7 @@ mod network;
 mod principal;
 mod secret;
 mod tenant;
+pub(crate) mod text;
 
 pub use code::{Affair, Category, ItemCode, LayoutVersion};
 pub use error::IdentifierError;

@@ -3,7 +3,6 @@
 //! Always: short and visible, so that they can stand in a log line, a header or a routing key as they are.
 
 use super::{IdentifierError, code::code};
-use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 fn visible(text: &str) -> bool {

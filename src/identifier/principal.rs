@@ -1,7 +1,6 @@
 //! Who signs, and with which key.
 
 use super::{IdentifierError, code::code};
-use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 code! {

@@ -10,6 +10,7 @@
 //! key version does not open. The caller's duty: never the same salt twice. Absent: hiding the length of a value.
 
 use super::{KeyringError, RowKey, labels};
+use crate::wiped::Wiped;
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     hkdf::{HKDF_SHA256, KeyType, Salt},
@@ -97,6 +98,11 @@ pub(super) fn seal(
     sealed.extend_from_slice(&version.to_be_bytes());
     sealed.extend_from_slice(salt);
     sealed.extend_from_slice(value);
+    #[cfg(feature = "sabotage")]
+    if crate::sabotage::is(crate::sabotage::Sabotage::SealNothing) {
+        sealed.extend_from_slice(&[0; TAG_LEN]);
+        return Ok(Sealed(sealed));
+    }
     let (_, text) = sealed.split_at_mut(PREFIX_LEN);
     let tag = key.seal_in_place_separate_tag(nonce, Aad::from(aad(version, vault, row)), text).map_err(|_| KeyringError::Seal)?;
     sealed.extend_from_slice(tag.as_ref());
@@ -119,9 +125,13 @@ pub(super) fn open(
     vault: &str,
     row: &RowKey,
     (version, salt, text): (u32, &[u8; 32], &[u8]),
-) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
+) -> Result<Wiped, KeyringError> {
+    #[cfg(feature = "sabotage")]
+    if let (true, Some(plain)) = (crate::sabotage::is(crate::sabotage::Sabotage::SealNothing), text.strip_suffix(&[0; TAG_LEN])) {
+        return Ok(Wiped::from(plain.to_vec()));
+    }
     let (key, nonce) = once(data_key, salt, &[labels::SEAL])?;
-    let mut value = Zeroizing::new(text.to_vec());
+    let mut value = Wiped::from(text.to_vec());
     let length =
         key.open_in_place(nonce, Aad::from(aad(version, vault, row)), value.as_mut_slice()).map_err(|_| KeyringError::Value)?.len();
     value.truncate(length);

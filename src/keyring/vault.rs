@@ -6,7 +6,7 @@ use super::{
     IndexKey, KeyringError, RowKey, Sealed, labels,
     seal::{self, Length},
 };
-use crate::identifier::VaultName;
+use crate::{identifier::VaultName, wiped::Wiped};
 use ring::{
     hkdf::{HKDF_SHA256, Salt},
     hmac,
@@ -160,7 +160,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError::Value`] if it is not what was sealed for this row of this vault; [`KeyringError::Format`] or
     /// [`KeyringError::KeyVersion`] if it names a suite or key that is not known here.
-    pub fn open(&self, row: &RowKey, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
+    pub fn open(&self, row: &RowKey, sealed: &[u8]) -> Result<Wiped, KeyringError> {
         let parts = seal::parts(sealed)?;
         let key = self.secrets.data.get(&KeyVersion(parts.0)).ok_or(KeyringError::KeyVersion)?;
         seal::open(key, &self.vault, row, parts)

@@ -84,6 +84,8 @@ pub enum Cause {
     NoRecord,
     /// Records are held, none of them in its publication window.
     OutsideWindow,
+    /// It waits for an official.
+    Pending,
     /// The tenant does not provide this category.
     NotPermitted,
     /// The reply would have exceeded the envelope.

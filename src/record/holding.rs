@@ -5,7 +5,7 @@
 use super::{Item, ItemValue};
 use crate::{
     calendar::Window,
-    identifier::{IdentifierError, LayoutVersion},
+    identifier::{IdentifierError, LayoutVersion, text::as_text},
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -14,8 +14,7 @@ use std::{fmt, str::FromStr};
 pub type Revision = u64;
 
 /// A short text from the tenant: record key, registration number, unit or user. 1 to 64 visible ASCII characters.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordName(Box<str>);
 
 impl RecordName {
@@ -34,18 +33,7 @@ impl FromStr for RecordName {
     }
 }
 
-impl TryFrom<String> for RecordName {
-    type Error = IdentifierError;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<RecordName> for String {
-    fn from(name: RecordName) -> Self {
-        name.0.into()
-    }
-}
+as_text!(RecordName);
 
 impl fmt::Debug for RecordName {
     /// The tenant chooses these texts; they may hold anything, so they are not shown.
@@ -136,6 +124,24 @@ impl Row {
     }
 }
 
+impl Row {
+    /// About how many bytes it takes as JSON.
+    fn weight(&self) -> usize {
+        const FRAME: usize = 256;
+        const ITEM: usize = 96;
+        match self {
+            Self::Live { record, .. } => {
+                let value = |item: &Item| match &item.value {
+                    ItemValue::Text(text) => text.len(),
+                    ItemValue::Null(_) => 0,
+                };
+                record.items.iter().fold(FRAME, |sum, item| sum + ITEM + value(item))
+            }
+            Self::Tombstone { .. } => FRAME,
+        }
+    }
+}
+
 /// Whether a change was newer than what is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaced {
@@ -165,6 +171,12 @@ impl Holding {
             Row::Live { record, .. } => Some(record),
             Row::Tombstone { .. } => None,
         })
+    }
+
+    /// About how many bytes it takes as JSON.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.rows.iter().map(Row::weight).sum()
     }
 
     /// Puts a row in the place of its namesake, if its revision is higher.

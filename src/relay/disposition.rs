@@ -30,7 +30,7 @@ pub enum Failure {
     /// The vault cannot serve now.
     #[error(transparent)]
     Vault(#[from] VaultFault),
-    /// The broker cannot take a dead letter now.
+    /// The broker cannot take a dead letter or a reply now.
     #[error(transparent)]
     Broker(#[from] BrokerFault),
     /// The reply could not be signed or encrypted: no valid key of the author, or ours.
@@ -82,6 +82,7 @@ impl Failure {
                 DecodeError::NotACommand => "not-a-command",
             }),
             Self::Scope(error) => DeadLetter(match error {
+                ScopeError::Copied => "copies-not-allowed",
                 ScopeError::Exchange => "wrong-exchange",
                 ScopeError::RoutingKey => "routing-key-mismatch",
                 ScopeError::TypeProperty => "type-mismatch",
@@ -105,7 +106,10 @@ impl Failure {
                     StopCause::NoRoom => "vault-no-room",
                 },
             }),
-            Self::Broker(BrokerFault) => Wait("broker"),
+            Self::Broker(fault) => Wait(match fault {
+                BrokerFault::Unconfirmed => "broker",
+                BrokerFault::ReaderBehind => "reader-behind",
+            }),
             Self::Encrypt => Wait("encrypt"),
             Self::Bug => Blame,
         }

@@ -21,9 +21,9 @@ use crate::{
     identifier::{Kid, MessageId, MessageType, PrincipalId, TenantCode},
     ledger::{Promise, Salt},
     record::PersonId,
-    tenant::{Permit, Route, TenantScope, Verified},
+    tenant::{Copied, Permit, Route, ScopeError, TenantScope, Verified},
 };
-use blame::{Blame, Care};
+use blame::{Blame, Care, PATIENCE};
 use catch::CatchPanic;
 pub use disposition::{Disposition, Failure};
 use ports::{
@@ -40,6 +40,9 @@ use turn::Turns;
 
 /// What a reply's claims need besides the records: names, ids, times, and 32 categories with their outcomes, in bytes.
 const REPLY_FRAME: usize = 8 * 1024;
+
+/// How long an id is kept after its message expired, in seconds (design §2.6).
+pub const REMEMBERED_AFTER_EXPIRY: i64 = 600;
 
 /// The relay's own keys.
 #[derive(Debug)]
@@ -92,6 +95,13 @@ pub enum End {
         code: &'static str,
         /// The entry's index.
         index: u64,
+    },
+    /// Handling it failed too often: denied without another try.
+    Quarantined {
+        /// The entry's index.
+        index: u64,
+        /// SHA-256 of the body.
+        digest: [u8; 32],
     },
     /// It was handled before; the same reply is sent again.
     Repeated,
@@ -152,6 +162,12 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
         let Delivery { body, route, suspicion, ticket } = delivery;
         let care = self.blame.care(&body, suspicion);
         let mut known = Known::default();
+        if suspicion > PATIENCE {
+            // Even its denial ended the process: it is not run at all.
+            let end = self.bury("quarantined", &body, &route).await;
+            settle(ticket, &end);
+            return (known, end);
+        }
         let way = CatchPanic(Box::pin(self.way(&body, &route, care, &mut known))).await;
         let failure = match way {
             Ok(Ok(end)) => {
@@ -173,10 +189,7 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
             }
             (Disposition::Wait(fault), Care::Ordinary | Care::Quarantined) => End::Waiting { fault },
         };
-        match end {
-            End::Waiting { .. } | End::Blamed { .. } => ticket.wait(),
-            End::DeadLettered { .. } | End::Answered { .. } | End::Denied { .. } | End::Repeated => ticket.ack(),
-        }
+        settle(ticket, &end);
         (known, end)
     }
 
@@ -184,11 +197,18 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
     async fn way(&self, body: &[u8], route: &Route, care: Care, known: &mut Known) -> Result<End, Failure> {
         let (now, directory) = (self.clock.now(), self.directory());
 
+        // SECURITY: each copy would cost a whole way, and what is buried at once can neither wait nor be blamed.
+        if route.copied == Copied::Yes {
+            return Err(ScopeError::Copied.into());
+        }
         let decrypted = envelope::decrypt(body, |kid| self.keys.decryption.get(kid), &self.policy, &self.limits)?;
         let verified = Verified::verify(decrypted, directory, &self.limits, now)?;
         known.note(&verified);
         let command = Command::decode(verified.kind(), verified.body())?;
-        let scope = TenantScope::open(Permit::admit(&verified, route)?, &self.vaults).await?;
+        self.broker.can_reach(&verified.author().id).map_err(Failure::Broker)?;
+        let permit = Permit::admit(&verified, route)?;
+        // While its vault cannot be opened a message waits, but not beyond the time in which its id could still be remembered.
+        let scope = TenantScope::open(permit, &self.vaults).await.map_err(|fault| verified.waits_for(fault, now))?;
 
         let mut message = MessageKey { author: verified.author().id.clone(), id: verified.id(), answer: Answer::First };
         let _turn = self.turns.take(&scope, &message, &command.names()).await?;
@@ -207,13 +227,17 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
                 denied(denial, &verified)?
             }
         };
-        let code = outcome.denial.as_ref().map(Denial::code);
+        let denial = outcome.denial.clone();
 
         let encrypted = Encrypted::encrypt(&verified, message, outcome, Salt(self.entropy.bytes()), &self.keys.signing, now)?;
         let journalled = scope.vault().commit(encrypted.into_frame()).await?;
 
         let index = journalled.index;
-        Ok(code.map_or(End::Answered { index }, |code| End::Denied { code, index }))
+        Ok(match denial {
+            None => End::Answered { index },
+            Some(Denial::Quarantined) => End::Quarantined { index, digest: sha256(body) },
+            Some(denial) => End::Denied { code: denial.code(), index },
+        })
     }
 
     /// Handle: what the author may not do is denied; what it may is done by the command.
@@ -250,15 +274,20 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
     /// Puts a message aside that proves nothing, and enters it in the platform vault, once.
     async fn bury(&self, reason: &'static str, body: &[u8], route: &Route) -> End {
         let digest = sha256(body);
+        if let Err(fault) = self.enter_stranger(reason, &digest, route).await {
+            return self.failed(Failure::Vault(fault), digest);
+        }
         match self.broker.bury(DeadLetter { reason, digest: hex(&digest), route, body }).await {
-            Ok(()) => match self.enter_stranger(reason, &digest, route).await {
-                Ok(()) => End::DeadLettered { reason, digest },
-                Err(fault) => match Failure::Vault(fault).disposition() {
-                    Disposition::Wait(fault) | Disposition::DeadLetter(fault) => End::Waiting { fault },
-                    Disposition::Blame => End::Blamed { digest },
-                },
-            },
-            Err(ports::BrokerFault) => End::Waiting { fault: "broker" },
+            Ok(()) => End::DeadLettered { reason, digest },
+            Err(fault) => self.failed(Failure::Broker(fault), digest),
+        }
+    }
+
+    /// What becomes of a message that should be put aside and cannot be now: it waits.
+    fn failed(&self, failure: Failure, digest: [u8; 32]) -> End {
+        match failure.disposition() {
+            Disposition::Wait(fault) | Disposition::DeadLetter(fault) => End::Waiting { fault },
+            Disposition::Blame => End::Blamed { digest },
         }
     }
 
@@ -274,11 +303,21 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
     }
 }
 
+/// Settles a delivery as its message ended: all is done, or not now.
+fn settle<T: Ticket>(ticket: T, end: &End) {
+    match end {
+        End::Waiting { .. } | End::Blamed { .. } => ticket.wait(),
+        End::DeadLettered { .. } | End::Answered { .. } | End::Denied { .. } | End::Quarantined { .. } | End::Repeated => ticket.ack(),
+    }
+}
+
 /// Deduplicate: the first act of the turn. `exp` is judged only for a message that comes for the first time.
 fn deduplicate<V: Vault>(scope: &TenantScope<V>, message: &MessageKey, verified: &Verified, now: Timestamp) -> Result<Standing, Failure> {
     match scope.vault().recall(message)? {
         Some(Remembered { digest, .. }) if digest != *verified.digest() => {
-            Ok(Standing::Other(Answer::Conflict(*verified.digest()), Denial::Conflict))
+            let conflict = Answer::Conflict(*verified.digest());
+            let known = scope.vault().recall(&MessageKey { answer: conflict, ..message.clone() })?.is_some();
+            if known || verified.expires() > now { Ok(Standing::Other(conflict, Denial::Conflict)) } else { Err(Failure::Expired) }
         }
         Some(Remembered { reply: ReplyKept::Yes, .. }) => Ok(Standing::Repeat),
         Some(Remembered { reply: ReplyKept::Gone, promise, .. }) => {
@@ -287,12 +326,24 @@ fn deduplicate<V: Vault>(scope: &TenantScope<V>, message: &MessageKey, verified:
         // SECURITY: a clock set back must not let a replay pass whose id is already forgotten.
         None if verified.expires() <= scope.vault().floor() => Err(Failure::Expired),
         None if verified.expires() <= now => Err(Failure::Expired),
-        None => Ok(Standing::First),
+        // It was refused as a conflict with a message that is forgotten by now: refused it stays.
+        None => {
+            let conflict = Answer::Conflict(*verified.digest());
+            let refused = scope.vault().recall(&MessageKey { answer: conflict, ..message.clone() })?.is_some();
+            Ok(if refused { Standing::Other(conflict, Denial::Conflict) } else { Standing::First })
+        }
     }
 }
 
 fn denied(denial: Denial, verified: &Verified) -> Result<Outcome, Failure> {
     Outcome::denied(denial, Command::basis(verified.kind())).map_err(|_| Failure::Bug)
+}
+
+impl Verified {
+    /// What becomes of a message whose vault cannot serve now.
+    fn waits_for(&self, fault: VaultFault, now: Timestamp) -> Failure {
+        if self.expires().plus_seconds(REMEMBERED_AFTER_EXPIRY) <= now { Failure::Expired } else { Failure::Vault(fault) }
+    }
 }
 
 impl Known {
@@ -310,8 +361,9 @@ impl Answer {
     /// Tells the ids of different answers to one message apart.
     const fn ordinal(self) -> u32 {
         match self {
-            Self::First | Self::Conflict(_) => 0,
+            Self::First => 0,
             Self::Again => 1,
+            Self::Conflict(_) => 2,
         }
     }
 }

@@ -60,6 +60,12 @@ pub trait Vault: Send + Sync {
 pub trait Broker: Send + Sync {
     /// Publishes what is invalid to `nakatsugi.dead`, still encrypted, and waits for the confirm.
     fn bury(&self, letter: DeadLetter<'_>) -> impl Future<Output = Result<(), BrokerFault>> + Send;
+
+    /// Whether more replies to this principal make sense now.
+    ///
+    /// # Errors
+    /// [`BrokerFault::ReaderBehind`].
+    fn can_reach(&self, recipient: &PrincipalId) -> Result<(), BrokerFault>;
 }
 
 /// The right to settle one delivery, once. Dropped unsettled, it settles nothing, and the broker delivers again.
@@ -97,10 +103,16 @@ pub struct DeadLetter<'a> {
     pub body: &'a [u8],
 }
 
-/// The broker could not take a dead letter now.
+/// Why the broker side cannot serve a message now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the broker did not confirm the dead letter")]
-pub struct BrokerFault;
+pub enum BrokerFault {
+    /// A dead letter was not confirmed.
+    #[error("the broker did not confirm the dead letter")]
+    Unconfirmed,
+    /// The author does not fetch its replies, or they cannot be delivered: more would only pile up.
+    #[error("too many replies to this author cannot be delivered")]
+    ReaderBehind,
+}
 
 /// A point in time, asked for once per message.
 pub trait Clock: Send + Sync {

@@ -65,13 +65,16 @@ impl Encrypted {
             verdict,
             sent: super::hex(composed.claims_digest()),
         };
-        let sealing = Sealing { salt, entry: serde_json::to_vec(&entry).map_err(|_| Failure::Bug)? };
+        let categories = entry.categories.len();
+        let sealing = Sealing { salt, entry: padded(serde_json::to_vec(&entry).map_err(|_| Failure::Bug)?, categories) };
         let promise = Promise::of(&sealing);
         let commitment = Commitment::of(composed.claims_digest(), &promise);
         let random = SystemRandom::new();
         let signed = envelope::sign(&composed.with_promise(&promise, Padding::Padme), signing, &random).map_err(|_| Failure::Encrypt)?;
         let recipient = author.encryption_key(now).ok_or(Failure::Encrypt)?;
         let body = envelope::encrypt(&signed, recipient, &random).map_err(|_| Failure::Encrypt)?;
+        #[cfg(feature = "sabotage")]
+        let body = if crate::sabotage::is(crate::sabotage::Sabotage::SendUnencrypted) { signed.to_vec() } else { body };
         let parcel = Parcel { id, kind, re: Some(verified.id()), recipient: author.id.clone(), deadline: expires, body: body.into() };
         Ok(Self(Frame {
             message: key,
@@ -87,6 +90,17 @@ impl Encrypted {
     pub(super) fn into_frame(self) -> Frame {
         self.0
     }
+}
+
+/// Pads an entry with JSON white space to a length that follows from the number of categories alone.
+///
+/// SECURITY: sealing does not hide a length, and unknown person, no record and outside the window are not equally long.
+fn padded(mut entry: Vec<u8>, categories: usize) -> Vec<u8> {
+    const FRAME: usize = 1024;
+    const CATEGORY: usize = 128;
+    let length = FRAME + CATEGORY * categories;
+    entry.resize(length.max(entry.len().next_multiple_of(FRAME)), b' ');
+    entry
 }
 
 /// How long the platform vault remembers a message that proved nothing, in seconds; a later copy is entered anew.

@@ -423,7 +423,7 @@ events! {
     /// A panic was caught: a bug. Its words are not shown, for they may hold anything.
     PanicCaught = "panic.caught", ERROR {
         /// The source file.
-        file: Option<&'static str>,
+        file: Option<Words>,
         /// The line in it.
         line: Option<u32>,
         /// Of the body of the message that it blames.

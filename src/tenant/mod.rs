@@ -7,6 +7,6 @@ mod permit;
 mod scope;
 mod verified;
 
-pub use permit::{EXCHANGE_IN, Permit, Route, ScopeError};
+pub use permit::{Copied, EXCHANGE_IN, Permit, Route, ScopeError};
 pub use scope::TenantScope;
 pub use verified::{Verified, VerifyError, lifetime};

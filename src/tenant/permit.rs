@@ -29,6 +29,18 @@ pub struct Route {
     pub kind: Option<String>,
     /// The AMQP property `message_id`.
     pub message_id: Option<String>,
+    /// Whether its carrier asked for copies under further routing keys.
+    pub copied: Copied,
+}
+
+/// Whether a carrier asked for copies of its message under further routing keys: the header `CC` or `BCC`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Copied {
+    /// It did not; or by `BCC`, which RabbitMQ takes out before it delivers.
+    #[default]
+    No,
+    /// It did. SECURITY: topic permissions guard the first routing key only.
+    Yes,
 }
 
 /// The exchange that topic permissions guard.
@@ -37,6 +49,9 @@ pub const EXCHANGE_IN: &str = "nakatsugi.in";
 /// Which of the places does not agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ScopeError {
+    /// It asked for copies under routing keys that no permission guards.
+    #[error("the message asks for copies under further routing keys")]
+    Copied,
     /// It did not come through `nakatsugi.in`.
     #[error("the message came past the exchange that guards tenants")]
     Exchange,

@@ -79,7 +79,7 @@ impl Core {
         let message = self.blind(&frame.message);
         let mut memory = [frame.digest, Promise::of(&frame.sealing).0].concat();
         memory.extend_from_slice(&frame.expires.millis().to_be_bytes());
-        let entry = zeroize::Zeroizing::new([frame.sealing.salt.0.as_slice(), &frame.sealing.entry].concat());
+        let entry = crate::wiped::Wiped::from([frame.sealing.salt.0.as_slice(), &frame.sealing.entry].concat());
         let record = Record::Handled(Handled {
             message,
             expires: frame.expires,

@@ -207,6 +207,12 @@ impl Dispatch {
         self.vault
     }
 
+    /// Whether its vault has stopped: then it can be settled no more, and is posted anew when the vault opens.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.posted.as_ref().is_none_or(|posted| posted.vault.upgrade().is_none_or(|core| core.serving().is_err()))
+    }
+
     /// It was published and confirmed, or is past its deadline: it leaves the outbox for good. The mark becomes durable with
     /// the vault's next group; if it is lost, the same bytes are published again.
     pub fn settle(mut self) {

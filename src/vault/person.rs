@@ -15,11 +15,11 @@ use crate::{
     keyring::{RowKey, Sealed, TAG_LEN, Tree},
     record::{Head, Holding, Person, PersonChange, PersonId, PersonNeed, View},
     relay::ports::{StopCause, VaultFault},
+    wiped::Wiped,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
-use zeroize::Zeroizing;
 
 /// The tags of a holding's chunks, in order.
 #[derive(Clone, Default)]
@@ -84,7 +84,7 @@ impl Core {
     }
 
     /// Opens a row that must be there.
-    fn opened(&self, row: &RowKey) -> Result<Zeroizing<Vec<u8>>, VaultFault> {
+    fn opened(&self, row: &RowKey) -> Result<Wiped, VaultFault> {
         let sealed = self.row(row)?.ok_or_else(|| self.damaged())?;
         self.keyring.open(row, &sealed).map_err(|_| self.damaged())
     }
@@ -102,7 +102,8 @@ impl Core {
     }
 
     fn holding(&self, id: PersonId, category: &Category, tags: &Tags) -> Result<Holding, VaultFault> {
-        let mut json = Zeroizing::new(Vec::new());
+        // Mostly there is one piece, and it is all; several are put together without growing.
+        let mut json = Wiped::with_capacity(if tags.0.len() == 1 { 0 } else { tags.0.len() * CHUNK });
         for (chunk, tag) in (0_u32..).zip(&tags.0) {
             let row = self.chunk_row(id, category, chunk);
             let sealed = self.row(&row)?.ok_or_else(|| self.damaged())?;
@@ -110,7 +111,12 @@ impl Core {
             if Sealed::tag(&sealed).as_ref() != Some(tag) {
                 return Err(self.damaged());
             }
-            json.extend_from_slice(&self.keyring.open(&row, &sealed).map_err(|_| self.damaged())?);
+            let piece = self.keyring.open(&row, &sealed).map_err(|_| self.damaged())?;
+            if tags.0.len() == 1 {
+                json = piece;
+            } else {
+                json.extend_from_slice(&piece);
+            }
         }
         serde_json::from_slice(&json).map_err(|_| self.damaged())
     }
@@ -186,8 +192,8 @@ impl Core {
         Ok(tags)
     }
 
-    fn json(&self, value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, VaultFault> {
+    fn json(&self, value: &impl Serialize) -> Result<Wiped, VaultFault> {
         // Types without maps of odd keys always serialise.
-        serde_json::to_vec(value).map(Zeroizing::new).map_err(|_| self.stop(StopCause::Store, Some("a value has no JSON".to_owned())))
+        serde_json::to_vec(value).map(Wiped::from).map_err(|_| self.stop(StopCause::Store, Some("a value has no JSON".to_owned())))
     }
 }

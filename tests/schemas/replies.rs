@@ -6,7 +6,7 @@ use nakatsugi::{
     command::{Command, Denial, Outcome},
     identifier::{Category, MessageType},
     ledger::{LegalBasis, Promise},
-    record::{Head, Holding, Item, ItemValue, NullReason, Person, PersonId, Record, Row},
+    record::{FormerName, Head, Holding, Item, ItemValue, NullReason, Person, PersonId, Record, Row},
 };
 use serde_json::{Value, json, value::to_raw_value};
 use std::collections::BTreeMap;
@@ -106,7 +106,7 @@ pub(crate) fn replies(world: &World) -> Vec<(String, Value)> {
     };
     let authenticated = json!({ "method": "jpki-user-certificate", "at": 0 });
     let asked = |categories: &[&str]| json!({ "person": CODE, "categories": categories, "authenticated": authenticated });
-    let all = asked(&["TM00000000000002", "TM00000000000004", "TM00000000000020", "TM00000000000008"]);
+    let all = asked(&["TM00000000000002", "TM00000000000004", "TM00000000000020", "TM00000000000008", "TM00000000000009"]);
     let request = MessageType::SelfInfoRequest;
     handled(request, all.clone(), vec![Some(person())], usize::MAX, NOW);
     handled(request, all.clone(), vec![None], usize::MAX, NOW);
@@ -132,6 +132,15 @@ pub(crate) fn replies(world: &World) -> Vec<(String, Value)> {
         changed(&|row| row["record"]["record_key"] = json!(NUMBER)),
     ]});
     handled(MessageType::RecordPut, rows, vec![None], usize::MAX, NOW);
+    let vast = |items: usize| json!(vec![json!({ "code": "8200000020", "depth": 0, "value": "あ".repeat(4_000) }); items]);
+    handled(MessageType::RecordPut, json!({ "rows": [changed(&|row| row["record"]["items"] = vast(350))] }), vec![None], usize::MAX, NOW);
+    let mut heavy = Holding::default();
+    let mut record = record("heavy", json!({}));
+    record.items = serde_json::from_value(vast(330)).unwrap();
+    heavy.replace(Row::Live { revision: 1, record });
+    let heavy = Person { holdings: BTreeMap::from([("TM00000000000002".parse().unwrap(), heavy)]), ..person() };
+    let many: Vec<_> = (0..20).map(|key| changed(&|row| row["record"]["record_key"] = json!(format!("k{key}")))).collect();
+    handled(MessageType::RecordPut, json!({ "rows": many }), vec![Some(heavy)], usize::MAX, NOW);
     let spelt = format!(
         r#"{{"rows":[{},{}]}}"#,
         put.to_string().replace("\"revision\"", "\"revision\":2,\"revision\""),
@@ -151,6 +160,9 @@ pub(crate) fn replies(world: &World) -> Vec<(String, Value)> {
     handled(kind, link(1), vec![None, None], usize::MAX, NOW);
     handled(kind, link(3), vec![Some(person()), Some(person())], usize::MAX, NOW);
     handled(kind, link(4), vec![Some(person()), Some(other())], usize::MAX, NOW);
+    let mut often = person();
+    often.head.former = vec![FormerName { code: CODE.parse().unwrap(), until: NOW }; 64];
+    handled(kind, link(4), vec![Some(often), None], usize::MAX, NOW);
     handled(kind, link(4), vec![None, None], usize::MAX, Timestamp::from_seconds(0));
 
     replies.push(("body/record.reply".to_owned(), spelt));

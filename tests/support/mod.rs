@@ -11,6 +11,8 @@
     reason = "a test that cannot go on says where"
 )]
 
+pub(crate) mod hostile;
+
 use nakatsugi::{
     broker::{
         BrokerEvent, BrokerSettings, Carrier, Definitions, Delivery, Intake, IntakeSettings, Limits, Observer, Partition, Publication,
@@ -77,7 +79,8 @@ impl Broker {
         SHARED.get_or_init(|| {
             let all =
                 ["results", "spoiled", "permissions", "foreign", "redelivery", "waiting", "missing", "gone", "pausing", "draining", "tls"];
-            Self::start(&all)
+            let hostile = ["expiring", "forging", "copying", "unbound"];
+            Self::start(&[all.as_slice(), &hostile].concat())
         })
     }
 

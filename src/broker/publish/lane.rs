@@ -1,6 +1,7 @@
-//! A lane: the messages of some recipients, on one channel at a time.
+//! A lane: the messages of some recipients, on a few channels.
 //!
-//! Always: one round at a time. A message that makes the broker close the channel is found by sending the undecided rest
+//! Always: one round at a time on a channel, so a lane has several: while one waits for its confirmations, the next sends
+//! what has gathered. A message that makes the broker close the channel is found by sending the undecided rest
 //! of its round again one by one, so that it spoils no other. While the broker is blocked nothing is sent, and what
 //! nobody waits for any more is not sent later. Absent: connecting.
 
@@ -14,7 +15,7 @@ use crate::broker::{
 };
 use lapin::{Channel, Connection, options::ConfirmSelectOptions, types::ShortString};
 use std::{collections::VecDeque, sync::Arc};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
 /// What a lane needs of its connection.
 pub(super) struct Link {
@@ -25,21 +26,27 @@ pub(super) struct Link {
     pub(super) flow: watch::Receiver<bool>,
 }
 
-/// The messages of some recipients, on one channel at a time.
+/// How many channels share the orders of a lane. With one, a busy recipient would wait for the broker between any two rounds.
+const CHANNELS: usize = 4;
+
+/// One channel of a lane at a time, and what it must still send.
 pub(super) struct Lane {
-    orders: mpsc::Receiver<Order>,
+    orders: Arc<Mutex<mpsc::Receiver<Order>>>,
     /// Messages of a round that made the broker close the channel: sent one by one.
     suspects: VecDeque<Order>,
 }
 
 impl Lane {
-    pub(super) const fn new(orders: mpsc::Receiver<Order>) -> Self {
-        Self { orders, suspects: VecDeque::new() }
+    /// The channels of a lane, as far as they are not yet opened.
+    pub(super) fn channels(orders: mpsc::Receiver<Order>) -> impl Iterator<Item = Self> {
+        let orders = Arc::new(Mutex::new(orders));
+        (0..CHANNELS).map(move |_| Self { orders: Arc::clone(&orders), suspects: VecDeque::new() })
     }
 
     /// Whether messages are left or may still come.
     pub(super) fn is_of_use(&self) -> bool {
-        !(self.orders.is_closed() && self.orders.is_empty() && self.suspects.is_empty())
+        let at_an_end = self.orders.try_lock().is_ok_and(|orders| orders.is_closed() && orders.is_empty());
+        !(at_an_end && self.suspects.is_empty())
     }
 
     /// Sends rounds until nobody can order any more.
@@ -78,7 +85,7 @@ impl Lane {
             let mut orders = Vec::new();
             match self.suspects.pop_front() {
                 Some(suspect) => orders.push(suspect),
-                None if self.orders.recv_many(&mut orders, most).await == 0 => return None,
+                None if self.orders.lock().await.recv_many(&mut orders, most).await == 0 => return None,
                 None => {}
             }
             self.unblocked(link).await;

@@ -2,7 +2,7 @@
 //!
 //! Always: [`Published`] means that the broker took responsibility and did not return the message. lapin hangs a
 //! returned message onto whichever confirmation comes next, not onto its own; so messages go in rounds (`round`), one
-//! at a time on a channel, one task to a channel (`lane`). Absent: retrying what failed.
+//! at a time on a channel, one task to a channel (`lane`); several channels overlap their rounds. Absent: retrying what failed.
 
 mod lane;
 mod round;
@@ -34,7 +34,7 @@ pub struct PublisherSettings {
     pub broker: BrokerSettings,
     /// Our own AMQP user: the common name of our certificate. It stands in every message; a broker refuses another.
     pub user: String,
-    /// How many channels share the recipients among them (by hash), so that a stuck queue holds up only its share.
+    /// How many lanes share the recipients among them (by hash), so that a stuck queue holds up only its share.
     pub lanes: u16,
     /// How many messages go in one round.
     pub round: u16,
@@ -174,7 +174,7 @@ async fn supervise(settings: Arc<PublisherSettings>, observer: Observer, orders:
     let broker = Arc::clone(&settings.broker.name);
     let purpose = Purpose::Publish;
     let mut backoff = pauses();
-    let mut lanes: Vec<_> = orders.into_iter().map(Lane::new).collect();
+    let mut lanes: Vec<_> = orders.into_iter().flat_map(Lane::channels).collect();
     while !lanes.is_empty() {
         let retry_in = match settings.broker.connect(purpose).await {
             Ok(connection) => {

@@ -6,7 +6,7 @@ use crate::{
     broker::BrokerError,
     cli::peer::PeerSettingsError,
     config::{ConfigError, OpenError},
-    directory::DirectoryError,
+    directory::{CatalogueError, DirectoryError},
     envelope::KeyError,
     identifier::IdentifierError,
 };
@@ -108,6 +108,9 @@ pub enum SiteError {
     /// The directory.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// The catalogue.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),

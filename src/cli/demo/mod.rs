@@ -14,4 +14,4 @@ pub use error::{NodeError, PkiError, SiteError};
 pub use node::{Node, NodeOptions};
 pub use run::Arguments;
 pub(super) use run::run;
-pub use site::{Site, SiteOptions, SiteTenant};
+pub use site::{Layout, Municipal, Site, SiteOptions, SiteTenant};

@@ -111,6 +111,12 @@ impl Node {
         format!("amqps://localhost:{}/{vhost}", self.amqps)
     }
 
+    /// The virtual machine's process, while the node runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.running.as_ref().map(|running| running.beam.id())
+    }
+
     /// The node's log.
     #[must_use]
     pub fn log(&self) -> PathBuf {

@@ -68,7 +68,7 @@ impl Resident {
         }
     }
 
-    /// Rows so large that no reply can hold them all.
+    /// Rows so large that no reply can hold those of two categories.
     #[must_use]
     pub fn vast_rows(self, category: &Category) -> Vec<Value> {
         let items: Vec<_> =
@@ -82,7 +82,7 @@ impl Resident {
                 }
             })
         };
-        (1..=4).map(row).collect()
+        (1..=2).map(row).collect()
     }
 }
 

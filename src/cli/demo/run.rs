@@ -4,7 +4,7 @@
 //! gone afterwards unless it was asked to be kept. The last line of the output is JSON.
 
 use super::{
-    Daemon, Site, SiteOptions, SiteTenant,
+    Daemon, Site, SiteError, SiteOptions, SiteTenant,
     conversation::{Tally, Writer, converse, drain},
     count_events,
     population::{Resident, Shown, categories, request},
@@ -13,6 +13,7 @@ use crate::{
     broker::Observer,
     calendar::Timestamp,
     cli::{CliError, Outside},
+    directory::{Catalogue, catalogue},
     identifier::{Category, MessageId, MessageType, TenantCode},
 };
 use clap::Args;
@@ -45,6 +46,8 @@ pub struct Arguments {
 struct Town {
     code: TenantCode,
     provides: Vec<Category>,
+    /// Two of them that do not wait for an official: for records that no reply can hold together.
+    vast: Vec<Category>,
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliError> {
@@ -72,7 +75,7 @@ fn demonstrate(folder: &Path, arguments: &Arguments, outside: &mut Outside<'_>, 
     let now = outside.clock.now();
     let binary = env::current_exe()?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
-    let (towns, options) = towns(now).map_err(|error| CliError::Demo(error.to_string()))?;
+    let (towns, options) = towns(now)?;
 
     say("1/6  keys, certificates, a signed directory, and a private RabbitMQ node over mutual TLS")?;
     let site = Site::make(folder, &options)?;
@@ -116,7 +119,7 @@ fn demonstrate(folder: &Path, arguments: &Arguments, outside: &mut Outside<'_>, 
 }
 
 /// Fujisawa, Yokohama and Kanagawa; and Sapporo, which has not started yet.
-fn towns(now: Timestamp) -> Result<(Vec<Town>, SiteOptions), crate::identifier::IdentifierError> {
+fn towns(now: Timestamp) -> Result<(Vec<Town>, SiteOptions), SiteError> {
     let today = now.day_in_japan();
     let later = now.plus_seconds(400 * 86_400).day_in_japan();
     let plan = [
@@ -125,12 +128,15 @@ fn towns(now: Timestamp) -> Result<(Vec<Town>, SiteOptions), crate::identifier::
         ("140007", ("神奈川県", "Kanagawa"), [8, 15, 16, 21, 29, 74, 82].as_slice(), today),
         ("011002", ("札幌市", "Sapporo"), [1, 2].as_slice(), later),
     ];
+    let catalogue = Catalogue::parse(catalogue::TYPICAL.as_bytes())?;
     let (mut towns, mut tenants) = (Vec::new(), Vec::new());
     for (code, name, numbers, self_info) in plan {
         let (code, provides) = (code.parse()?, categories(numbers)?);
         tenants.push(SiteTenant { code, name, categories: provides.iter().cloned().collect(), self_info });
         if self_info <= today {
-            towns.push(Town { code, provides });
+            let ordinary = |category: &&Category| catalogue.entry(category).is_some_and(|entry| !entry.sensitive);
+            let vast = provides.iter().filter(ordinary).take(2).cloned().collect();
+            towns.push(Town { code, provides, vast });
         }
     }
     let options = SiteOptions { tenants, partitions: 2, prefetch: 256, wait: Duration::from_secs(5), now };
@@ -164,13 +170,11 @@ async fn register(
     for some in rows.chunks(ROWS) {
         letters.push(writer.write(town.code, MessageType::RecordPut, &json!({ "rows": some })).map_err(CliError::Demo)?);
     }
-    if let Some(category) = town.provides.first() {
-        for row in (Resident { tenant: town.code, index: residents + 1 }).vast_rows(category) {
-            letters.push(writer.write(town.code, MessageType::RecordPut, &json!({ "rows": [row] })).map_err(CliError::Demo)?);
-        }
-        let vast = Resident { tenant: town.code, index: residents + 1 };
-        letters.push(writer.write(town.code, MessageType::PersonLink, &vast.link()).map_err(CliError::Demo)?);
+    let vast = Resident { tenant: town.code, index: residents + 1 };
+    for row in town.vast.iter().flat_map(|category| vast.vast_rows(category)) {
+        letters.push(writer.write(town.code, MessageType::RecordPut, &json!({ "rows": [row] })).map_err(CliError::Demo)?);
     }
+    letters.push(writer.write(town.code, MessageType::PersonLink, &vast.link()).map_err(CliError::Demo)?);
     let publisher = Arc::new(peer.publisher(Arc::clone(quiet)));
     let (_intake, mut replies) = peer.intake(256, Arc::clone(quiet));
     let all = letters.len() as u64;
@@ -203,7 +207,7 @@ async fn ask(
             letters.push(made(writer.ask(Resident { tenant: town.code, index }, &all))?);
         }
         let (vast, nobody) = (Resident { tenant: town.code, index: residents + 1 }, Resident { tenant: town.code, index: residents + 2 });
-        letters.push(made(writer.ask(vast, all.get(..1).unwrap_or_default()))?);
+        letters.push(made(writer.ask(vast, &town.vast.iter().collect::<Vec<_>>()))?);
         letters.push(made(writer.ask(nobody, &all))?);
         letters.push(made(writer.ask(nobody, &[&disability]))?);
         letters.push(made(writer.ask(nobody, &[&unknown]))?);
@@ -247,6 +251,7 @@ fn table(outside: &mut Outside<'_>, registered: u64, tally: &Tally, dead: u64) -
     let meaning = |outcome: &str| match outcome {
         "provided" => "records shown to the person",
         "nothing-to-show" => "nobody known, nothing held, or not shown now: the reply does not tell which",
+        "pending" => "a sensitive category: waits for an official, whether there is a record or not",
         "not-permitted" => "this tenant does not provide the category",
         "too-large" => "more than a reply can hold",
         "denied: not-in-service" => "the tenant has not started yet",

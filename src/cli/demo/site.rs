@@ -21,7 +21,7 @@ use crate::{
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
@@ -62,6 +62,27 @@ pub struct SiteOptions {
     pub now: Timestamp,
 }
 
+/// How a site is laid out where it is not like every other.
+#[derive(Debug, Clone, Default)]
+pub struct Layout {
+    /// Which municipal systems there are.
+    pub municipal: Municipal,
+    /// The partitions that the daemon serves; all of them where none is named.
+    pub own: Vec<u16>,
+    /// Tenants whose partition is not left to the hash.
+    pub placement: BTreeMap<TenantCode, u16>,
+}
+
+/// Which municipal systems a site has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Municipal {
+    /// One for each tenant: `municipal-<code>`.
+    #[default]
+    Each,
+    /// One that acts for all of them: `municipal`.
+    Shared,
+}
+
 /// A site: its folder and its node. Dropped, the node ends.
 #[derive(Debug)]
 pub struct Site {
@@ -75,6 +96,14 @@ impl Site {
     /// # Errors
     /// [`SiteError`] names what could not be made.
     pub fn make(folder: &Path, options: &SiteOptions) -> Result<Self, SiteError> {
+        Self::make_as(folder, options, &Layout::default())
+    }
+
+    /// Makes a site that is laid out like this.
+    ///
+    /// # Errors
+    /// As [`Site::make`].
+    pub fn make_as(folder: &Path, options: &SiteOptions, layout: &Layout) -> Result<Self, SiteError> {
         let random = SystemRandom::new();
         for name in ["keys", "broker", "peers"] {
             make_folder(&folder.join(name))?;
@@ -95,10 +124,15 @@ impl Site {
         let dates = (options.now.plus_seconds(-24 * 60 * 60), options.now.plus_seconds(VALID));
         let own = PeerPublic { verification: relay_keys.0, encryption: relay_keys.1 };
         let mut principals = vec![principal("relay".parse()?, Role::Relay, Tenants::All, own, dates)?];
-        let mut peers = vec![("disclosure".parse()?, Role::DisclosureSystem, Tenants::All)];
-        for tenant in &options.tenants {
-            let id: PrincipalId = format!("municipal-{}", tenant.code).parse()?;
-            peers.push((id, Role::MunicipalSystem, Tenants::Listed([tenant.code].into())));
+        let mut peers: Vec<(PrincipalId, _, _)> = vec![("disclosure".parse()?, Role::DisclosureSystem, Tenants::All)];
+        let codes = options.tenants.iter().map(|tenant| tenant.code);
+        match layout.municipal {
+            Municipal::Each => {
+                for code in codes {
+                    peers.push((format!("municipal-{code}").parse()?, Role::MunicipalSystem, Tenants::Listed([code].into())));
+                }
+            }
+            Municipal::Shared => peers.push(("municipal".parse()?, Role::MunicipalSystem, Tenants::Listed(codes.collect()))),
         }
         for (id, role, tenants) in peers {
             let own = make_peer_keys(&folder.join("peers").join(id.as_str()), &id)?;
@@ -122,7 +156,7 @@ impl Site {
             write_peer_settings(folder, &node, &principal.id, &authority.ca(), &credentials)?;
         }
 
-        let configuration = configuration(folder, &node, options, &authority.ca());
+        let configuration = configuration(folder, &node, options, layout, &authority.ca());
         write(&folder.join("nakatsugi.toml"), configuration.as_bytes())?;
         write(&folder.join("catalogue.json"), catalogue::TYPICAL.as_bytes())?;
         let mut document = Document::new(Environment::Trial);
@@ -258,7 +292,11 @@ fn write_peer_settings(folder: &Path, node: &Node, id: &PrincipalId, ca: &Path, 
     write(&folder.join("peers").join(id.as_str()).join(peer::FILE), text.as_bytes())
 }
 
-fn configuration(folder: &Path, node: &Node, options: &SiteOptions, ca: &Path) -> String {
+fn configuration(folder: &Path, node: &Node, options: &SiteOptions, layout: &Layout, ca: &Path) -> String {
+    let own = if layout.own.is_empty() { String::new() } else { format!("own = {:?}\n", layout.own) };
+    let placement = layout.placement.iter().map(|(code, partition)| format!("{code} = {partition}\n"));
+    let placement =
+        placement.fold(String::new(), |all, line| if all.is_empty() { format!("[partitions.placement]\n{line}") } else { all + &line });
     format!(
         r#"# The configuration of a demonstration site.
 env = "trial"
@@ -285,7 +323,7 @@ user = "relay"
 
 [partitions]
 count = {partitions}
-
+{own}{placement}
 [limits]
 prefetch = {prefetch}
 outbox = 10000

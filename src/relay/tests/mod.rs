@@ -8,7 +8,7 @@ use super::{End, ports::*, turn::Turns};
 use crate::{
     calendar::Timestamp,
     identifier::{MessageType, PersonName},
-    tenant::{Permit, TenantScope},
+    tenant::{Copied, Permit, TenantScope},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::atomic::Ordering};
@@ -132,7 +132,8 @@ async fn the_tenant_must_agree_in_every_place() {
     let world = populated().await;
     let good = || world.letter("fujisawa", 9, MessageType::RecordPut, json!({"rows": []}));
     type Change = fn(&mut Letter);
-    let changes: [(&str, Change); 7] = [
+    let changes: [(&str, Change); 8] = [
+        ("copies-not-allowed", |letter| letter.route.copied = Copied::Yes),
         ("wrong-exchange", |letter| letter.route.exchange = String::new()),
         ("routing-key-mismatch", |letter| letter.route.routing_key = "141003.record.put".to_owned()),
         ("routing-key-mismatch", |letter| letter.route.routing_key = "142051.record.delete".to_owned()),
@@ -221,7 +222,7 @@ async fn a_message_that_panics_blames_itself_alone_and_is_quarantined_after_thre
         assert_eq!(settled, Settled::Waiting);
     }
     assert!(matches!(world.carry(&innocent).await.1, End::Answered { .. }));
-    assert!(matches!(world.carry(&poison).await, (_, End::Denied { code: "quarantined", .. }, Settled::Acked)));
+    assert!(matches!(world.carry(&poison).await, (_, End::Quarantined { .. }, Settled::Acked)));
     assert_eq!(last(&world)["code"], "quarantined");
 }
 
@@ -312,4 +313,72 @@ async fn turns_about_one_person_follow_one_another_by_either_name() {
     drop(second);
     drop(again.await.unwrap());
     assert!(turns.is_idle());
+}
+
+#[tokio::test]
+async fn a_sensitive_category_waits_for_an_official_with_and_without_a_record() {
+    let world = populated().await;
+    let put = json!({"rows": [put_row(ADDRESSEE, ASSISTANCE, 1, "2027-03-31")]});
+    world.carry(&world.letter("fujisawa", 3, MessageType::RecordPut, put)).await;
+    for (id, code) in [(4, 7), (5, 8)] {
+        world.carry(&world.letter("disclosure", id, MessageType::SelfInfoRequest, ask(code, &[ASSISTANCE]))).await;
+        assert_eq!(last(&world)["categories"], json!([{"category": ASSISTANCE, "outcome": "pending"}]));
+    }
+}
+
+#[tokio::test]
+async fn a_refused_conflict_stays_refused_when_the_first_message_is_forgotten() {
+    let world = populated().await;
+    world.carry(&world.letter("disclosure", 3, MessageType::SelfInfoRequest, ask(7, &[TAX]))).await;
+    let other = world.letter("disclosure", 3, MessageType::SelfInfoRequest, ask(7, &[CARE]));
+    assert!(matches!(world.carry(&other).await.1, End::Denied { code: "conflict", .. }));
+    let first =
+        MessageKey { author: "disclosure".parse().unwrap(), id: crate::identifier::MessageId::from_random([3; 16]), answer: Answer::First };
+    world.vaults.0.lock().unwrap().get_mut(FUJISAWA).unwrap().frames.retain(|frame| frame.message != first);
+    assert_eq!(world.carry(&other).await.1, End::Repeated);
+    assert_eq!(last(&world)["code"], "conflict");
+}
+
+#[tokio::test]
+async fn a_message_whose_vault_stays_shut_waits_only_while_it_could_be_remembered() {
+    let world = populated().await;
+    let letter = world.letter("disclosure", 3, MessageType::SelfInfoRequest, ask(7, &[TAX]));
+    *world.vaults.1.lock().unwrap() = Some(VaultFault::Missing);
+    world.clock.0.store(NOW + 600 + 599, Ordering::Relaxed);
+    assert_eq!(world.carry(&letter).await.1, End::Waiting { fault: "vault-missing" });
+    *world.vaults.1.lock().unwrap() = None;
+    let end = world.carry(&letter).await.1;
+    assert!(matches!(end, End::DeadLettered { reason: "expired", .. }), "{end:?}");
+}
+
+#[tokio::test]
+async fn an_entrys_length_tells_only_how_many_categories_were_asked_for() {
+    let world = populated().await;
+    let mut lengths = BTreeSet::new();
+    for (id, code, category) in [(3, 7, TAX), (4, 7, CARE), (5, 8, TAX), (6, 7, ASSISTANCE)] {
+        world.carry(&world.letter("disclosure", id, MessageType::SelfInfoRequest, ask(code, &[category]))).await;
+        lengths.insert(world.vaults.0.lock().unwrap()[FUJISAWA].frames.last().unwrap().sealing.entry.len());
+    }
+    assert_eq!(lengths.len(), 1);
+}
+
+#[tokio::test]
+async fn what_proves_nothing_is_entered_once_in_the_platform_vault() {
+    let world = populated().await;
+    let mut letter = world.letter("disclosure", 3, MessageType::SelfInfoRequest, ask(7, &[TAX]));
+    letter.route.exchange = "elsewhere".to_owned();
+    for _ in 0..2 {
+        assert!(matches!(world.carry(&letter).await.1, End::DeadLettered { reason: "wrong-exchange", .. }));
+    }
+    let vaults = world.vaults.0.lock().unwrap();
+    let entry: Value = serde_json::from_slice(&vaults["platform"].frames[0].sealing.entry).unwrap();
+    assert_eq!((&entry["reason"], &entry["carrier"]), (&json!("wrong-exchange"), &json!("disclosure")));
+    assert_eq!(vaults["platform"].log.size(), 1);
+}
+
+#[tokio::test]
+async fn millions_of_rows_are_counted_and_not_kept() {
+    let world = World::new();
+    let letter = world.letter("fujisawa", 3, MessageType::RecordPut, json!({"rows": vec![0; 100_000]}));
+    assert_eq!(world.carry(&letter).await.1, End::Denied { code: "row-count", index: 0 });
 }

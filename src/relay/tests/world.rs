@@ -11,7 +11,7 @@ use crate::{
     ledger::{Commitment, Frontier, Promise},
     record::{Head, Holding, Person, PersonId, PersonNeed, View},
     relay::{End, Keys, Known, Relay, ports::*},
-    tenant::{EXCHANGE_IN, Permit, Route},
+    tenant::{Copied, EXCHANGE_IN, Permit, Route},
 };
 use ring::rand::SystemRandom;
 use serde_json::{Value, json};
@@ -28,6 +28,8 @@ pub(super) const TAX: &str = "TM00000000000002";
 pub(super) const CARE: &str = "TM00000000000004";
 /// Provided by prefectures only.
 pub(super) const DISABILITY: &str = "TM00000000000008";
+/// Sensitive: waits for an official.
+pub(super) const ASSISTANCE: &str = "TM00000000000015";
 pub(super) const NOW: i64 = 1_795_000_000;
 
 pub(super) struct Actor {
@@ -142,6 +144,10 @@ impl Broker for Graveyard {
         self.0.lock().unwrap().push((letter.reason.to_owned(), letter.body.to_owned()));
         Ok(())
     }
+
+    fn can_reach(&self, _recipient: &crate::identifier::PrincipalId) -> Result<(), BrokerFault> {
+        Ok(())
+    }
 }
 
 #[derive(Clone)]
@@ -239,7 +245,7 @@ impl World {
             env: Environment::Trial,
             partition: None,
             functions: Functions { self_info: from.parse().ok(), copies: from.parse().ok() },
-            categories: [TAX, CARE, "TM00000000000080"].iter().map(|code| code.parse().unwrap()).collect(),
+            categories: [TAX, CARE, ASSISTANCE, "TM00000000000080"].iter().map(|code| code.parse().unwrap()).collect(),
             units: Vec::new(),
         };
         document.tenants = vec![tenant(FUJISAWA, "藤沢市", "Fujisawa", "2026-07-18"), tenant("141003", "横浜市", "Yokohama", "2099-01-01")];
@@ -287,6 +293,7 @@ impl World {
             user_id: Some(from.to_owned()),
             kind: Some(draft.kind.to_string()),
             message_id: Some(draft.jti.to_string()),
+            copied: Copied::No,
         };
         Letter { body, route }
     }

@@ -1,0 +1,57 @@
+//! Ways to break the daemon on purpose, so that the tests which must notice can be seen to notice.
+//!
+//! Always: only with the feature `sabotage`, which no default names and no optimised build takes; and then only what the
+//! environment variable `NAKATSUGI_SABOTAGE` names. Absent: anything that a build for use could contain.
+
+#[cfg(not(debug_assertions))]
+compile_error!("the feature `sabotage` is for tests; it is not built with optimisation");
+
+use crate::relay::ports;
+use std::{env, sync::OnceLock};
+
+/// What is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sabotage {
+    /// `ack-before-sync`: a message is acknowledged before it is handled.
+    AckBeforeSync,
+    /// `seal-nothing`: values lie in the vault as they are.
+    SealNothing,
+    /// `send-unencrypted`: replies are signed only.
+    SendUnencrypted,
+}
+
+/// Whether this is what is broken.
+pub(crate) fn is(sabotage: Sabotage) -> bool {
+    static CHOSEN: OnceLock<Option<Sabotage>> = OnceLock::new();
+    let chosen = CHOSEN.get_or_init(|| match env::var_os("NAKATSUGI_SABOTAGE")?.to_str()? {
+        "ack-before-sync" => Some(Sabotage::AckBeforeSync),
+        "seal-nothing" => Some(Sabotage::SealNothing),
+        "send-unencrypted" => Some(Sabotage::SendUnencrypted),
+        _ => None,
+    });
+    *chosen == Some(sabotage)
+}
+
+/// A ticket that may have been settled too early.
+#[derive(Debug)]
+pub(crate) struct Ticket<T>(Option<T>);
+
+impl<T: ports::Ticket> Ticket<T> {
+    pub(crate) fn of(ticket: T) -> Self {
+        if is(Sabotage::AckBeforeSync) {
+            ticket.ack();
+            return Self(None);
+        }
+        Self(Some(ticket))
+    }
+}
+
+impl<T: ports::Ticket> ports::Ticket for Ticket<T> {
+    fn ack(self) {
+        self.0.into_iter().for_each(T::ack);
+    }
+
+    fn wait(self) {
+        self.0.into_iter().for_each(T::wait);
+    }
+}

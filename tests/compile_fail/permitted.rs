@@ -1,0 +1,24 @@
+// expect: nothing
+// The right way, by the same names: that it compiles shows that the others fail for their reason.
+use nakatsugi::{
+    broker::Published,
+    envelope::Authentic,
+    identifier::PersonCode,
+    record::{PersonNeed, View},
+    relay::ports::{Ticket, Vault, VaultFault, Vaults},
+    tenant::{Permit, Route, ScopeError, TenantScope, Verified},
+    vault::FilterInstalled,
+};
+pub async fn read<S: Vaults>(vaults: &S, verified: &Verified, route: &Route, needs: &[PersonNeed]) -> Result<View, Wrong> {
+    let permit = Permit::admit(verified, route).map_err(Wrong::Scope)?;
+    let scope = TenantScope::open(permit, vaults).await.map_err(Wrong::Vault)?;
+    scope.vault().view(needs).map_err(Wrong::Vault)
+}
+pub enum Wrong {
+    Scope(ScopeError),
+    Vault(VaultFault),
+}
+pub fn settle<T: Ticket>(ticket: T) {
+    ticket.ack();
+}
+pub type Proofs = (Published, Authentic, FilterInstalled, PersonCode);

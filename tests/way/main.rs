@@ -1,0 +1,18 @@
+//! What the whole daemon promises: the real binary, a real RabbitMQ over mutual TLS, a real disk.
+//!
+//! Always: one node and one site for the run (`stage`); tests take turns on it, each with tenants of its own, and start the
+//! daemon themselves.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on says where")]
+
+mod canaries;
+mod damage;
+mod graveyard;
+mod kills;
+mod order;
+mod refusals;
+mod reload;
+mod search;
+mod stage;
+mod stop;
+mod suspects;
