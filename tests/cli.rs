@@ -138,7 +138,7 @@ fn a_broken_configuration_is_named_by_file_line_and_expectation() {
     let first = done.err.lines().next().unwrap();
     assert_eq!(first, format!("nakatsugi: nakatsugi.toml:{line}: unknown key `prefech`, expected `prefetch`"));
     let done = site.run(&["tenant", "list", "--config", "elsewhere.toml"]);
-    assert_eq!(done.code, 66);
+    assert_eq!(done.code, 78);
     assert!(done.err.starts_with("nakatsugi: elsewhere.toml: cannot be read: "), "{}", done.err);
 }
 
@@ -147,7 +147,7 @@ fn a_changed_configuration_counts_only_once_it_is_signed() {
     let site = Site::new();
     site.change("nakatsugi.toml", "prefetch = 256", "prefetch = 512");
     let done = site.run(&["tenant", "list"]);
-    assert_eq!(done.code, 65);
+    assert_eq!(done.code, 78);
     assert!(done.err.contains("directory.json: the configuration is not the one that this directory was signed with"), "{}", done.err);
     assert_eq!(site.run(&["directory", "sign"]).code, 0);
     assert_eq!(site.run(&["tenant", "list"]).code, 0);
@@ -168,7 +168,7 @@ fn a_tampered_directory_is_refused() {
     let site = Site::new();
     site.change("directory.json", "self-info.reply", "record.reply");
     let done = site.run(&["tenant", "list"]);
-    assert_eq!(done.code, 65);
+    assert_eq!(done.code, 78);
     assert!(done.err.starts_with("nakatsugi: directory.json: the signature does not hold"), "{}", done.err);
 }
 

@@ -214,11 +214,13 @@ impl Serving {
         let mut backoff = pauses();
         loop {
             let since = Instant::now();
-            let reason = match self.consume(&connection).await {
+            let error = match self.consume(&connection).await {
                 Ok(drained) => return End::Stopped(drained),
-                Err(error) => error.to_string(),
+                Err(error) => error,
             };
-            if !connection.status().connected() {
+            let reason = error.to_string();
+            // lapin tells its channels before its connection knows.
+            if error.ends_connection() || !connection.status().connected() {
                 return End::Lost(reason);
             }
             (self.observer)(BrokerEvent::QueueGone { broker: Arc::clone(&self.broker), queue: Arc::clone(&self.source.queue), reason });

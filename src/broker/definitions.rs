@@ -2,11 +2,11 @@
 //!
 //! Always: users have no password, only a certificate opens; a carrier writes to `nakatsugi.in` alone, and there only
 //! keys of its tenants and types; nobody may publish through the default exchange, so nothing reaches a queue around
-//! the topic permissions; only the operator configures, and it cannot publish through either topic exchange.
+//! the topic permissions; only the operator configures, and it cannot publish through any topic exchange.
 //! SECURITY: RabbitMQ permits every key to a user without a topic permission; so every user of a topic exchange gets one.
 //! Absent: exchanges and queues (`topology`).
 
-use super::names::{DEAD, IN, OUT};
+use super::names::{DEAD, IN, OUT, SIEVE, SORT};
 use crate::identifier::{MessageClass, MessageType, TenantCode};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -51,15 +51,17 @@ impl Definitions {
     /// The definitions as RabbitMQ imports them (`load_definitions`, `rabbitmqctl import_definitions`).
     #[must_use]
     pub fn to_json(&self) -> String {
+        let shared = [DEAD, IN, SIEVE, SORT, OUT].map(escape).join("|");
         let mut permissions = vec![
             // Binding takes the right to write to a queue and read from an exchange; dead-lettering the right to read from
             // the queue and write to the exchange. The queues of readers need neither, so they are not readable.
-            self.permission(&self.operator, r"^nakatsugi\.", r"^nakatsugi\.", &anchored(&[ours(), escape(DEAD), escape(IN), escape(OUT)])),
+            self.permission(&self.operator, r"^nakatsugi\.", r"^nakatsugi\.", &anchored(&[ours(), shared])),
             self.permission(&self.relay, NOTHING, &exactly(&[OUT, DEAD]), &anchored(&[ours(), escape(DEAD)])),
         ];
         let mut topics = vec![
             self.topic(&self.operator, IN, NOTHING),
             self.topic(&self.operator, OUT, NOTHING),
+            self.topic(&self.operator, SORT, NOTHING),
             self.topic(&self.relay, OUT, ANYTHING),
             self.topic(&self.relay, IN, NOTHING),
         ];

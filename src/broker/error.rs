@@ -2,6 +2,7 @@
 //!
 //! Always: names of exchanges, queues and files and the broker's own words; never a body.
 
+use lapin::{ErrorKind, protocol::AMQPErrorKind};
 use std::{io, path::PathBuf};
 use thiserror::Error;
 
@@ -84,5 +85,35 @@ impl BrokerError {
             | Self::Missing(_)
             | Self::Different { .. } => false,
         }
+    }
+
+    /// Whether it is the end of a connection, and not of a channel alone.
+    pub(super) fn ends_connection(&self) -> bool {
+        let Self::Amqp(error) = self else { return false };
+        match error.kind() {
+            ErrorKind::ProtocolError(error) => matches!(error.kind(), AMQPErrorKind::Hard(_)),
+            ErrorKind::IOError(_)
+            | ErrorKind::MissingHeartbeatError
+            | ErrorKind::ParsingError(_)
+            | ErrorKind::InvalidConnectionState(_) => true,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapin::protocol::{AMQPError, AMQPHardError, AMQPSoftError};
+
+    #[test]
+    fn a_reset_or_forced_connection_is_told_from_a_closed_channel() {
+        let of = |error: lapin::Error| BrokerError::Amqp(error).ends_connection();
+        let protocol = |kind| of(ErrorKind::ProtocolError(AMQPError::new(kind, "".into())).into());
+        assert!(of(io::Error::from(io::ErrorKind::ConnectionReset).into()));
+        assert!(of(ErrorKind::MissingHeartbeatError.into()));
+        assert!(protocol(AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED)));
+        assert!(!protocol(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)));
+        assert!(!BrokerError::Cancelled.ends_connection());
     }
 }

@@ -7,6 +7,10 @@ use crate::identifier::{MessageClass, PrincipalId};
 
 /// Where messages for the relay come in: a topic exchange, `<tenant>.<type>`.
 pub const IN: &str = "nakatsugi.in";
+/// Where `IN` leads: a headers exchange that lets through to `SORT` what claims no deaths.
+pub const SIEVE: &str = "nakatsugi.sieve";
+/// Where messages are sorted by tenant and class: a topic exchange that nobody publishes to.
+pub const SORT: &str = "nakatsugi.sort";
 /// Where the relay's messages go out: a topic exchange, `<recipient>.<type>`.
 pub const OUT: &str = "nakatsugi.out";
 /// Where invalid messages end: a fanout exchange and its queue.

@@ -6,19 +6,21 @@
 //! message that only waited must not be given up; our own quarantine decides. What waited comes back by an exchange and
 //! to a queue of its own. SECURITY: back in the first queue it would close a circle; RabbitMQ forwards no message on a circle
 //! without a rejection, and one whose carrier let it expire would hold up all behind it for ever. By `nakatsugi.in` it would
-//! multiply with every routing key in its header `CC`, and stick when its tenant's binding is gone.
+//! multiply with every routing key in its header `CC`, and stick when its tenant's binding is gone. And what a carrier claims
+//! in `x-death` RabbitMQ 3 believes: forged, it closes that circle after all, or ends dead-lettering on the whole node. So a
+//! message that comes with this header is diverted to `nakatsugi.dead` before it reaches a queue that dead-letters.
 //! Absent: deleting anything.
 
 use super::{
     BrokerError, BrokerSettings, Purpose,
     connect::within,
-    names::{self, DEAD, IN, OUT},
+    names::{self, DEAD, IN, OUT, SIEVE, SORT},
 };
 use crate::identifier::{MessageClass, MessageType, PrincipalId, TenantCode};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lapin::{
     Channel, Connection, ErrorKind, ExchangeKind,
-    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     protocol::{AMQPErrorKind, AMQPSoftError},
     types::{AMQPValue, FieldTable, ShortString},
 };
@@ -85,6 +87,22 @@ pub enum Item {
         /// Its arguments.
         arguments: Vec<(&'static str, Argument)>,
     },
+    /// An exchange that hands everything on to another.
+    Chain {
+        /// From which exchange.
+        from: String,
+        /// To which exchange.
+        to: String,
+    },
+    /// A queue bound to a headers exchange.
+    Diversion {
+        /// The queue.
+        queue: String,
+        /// The exchange.
+        exchange: String,
+        /// The header whose presence matters.
+        header: &'static str,
+    },
     /// A queue bound to an exchange.
     Binding {
         /// The queue.
@@ -103,6 +121,11 @@ pub enum Kind {
     Topic,
     /// To every queue.
     Fanout,
+    /// By the presence of headers.
+    Headers {
+        /// The exchange that takes what no queue is bound for.
+        otherwise: &'static str,
+    },
 }
 
 /// The value of a queue's argument.
@@ -118,9 +141,19 @@ impl Topology {
     /// What must exist, in the order in which it can be declared.
     #[must_use]
     pub fn plan(&self) -> Vec<Item> {
-        let mut exchanges = vec![exchange(IN, Kind::Topic), exchange(OUT, Kind::Topic), exchange(DEAD, Kind::Fanout)];
+        let mut exchanges = vec![
+            exchange(IN, Kind::Topic),
+            exchange(SORT, Kind::Topic),
+            exchange(SIEVE, Kind::Headers { otherwise: SORT }),
+            exchange(OUT, Kind::Topic),
+            exchange(DEAD, Kind::Fanout),
+        ];
         let mut queues = vec![self.queue(DEAD, None)];
-        let mut bindings = vec![binding(DEAD, DEAD, "")];
+        let mut bindings = vec![
+            Item::Diversion { queue: DEAD.to_owned(), exchange: SIEVE.to_owned(), header: "x-death" },
+            Item::Chain { from: IN.to_owned(), to: SIEVE.to_owned() },
+            binding(DEAD, DEAD, ""),
+        ];
         for (class, partition) in MessageClass::ALL.into_iter().flat_map(|class| (0..self.partitions).map(move |at| (class, Partition(at))))
         {
             let [queue, wait, again] = [names::queue, names::wait, names::again].map(|name| name(class, partition));
@@ -139,7 +172,7 @@ impl Topology {
             // reason, instead of vanishing here.
             let families: BTreeSet<_> = MessageType::ALL.into_iter().filter_map(|kind| Some((kind.class()?, family(kind)))).collect();
             for (class, family) in families {
-                bindings.push(binding(&names::queue(class, *partition), IN, &format!("{tenant}.{family}.*")));
+                bindings.push(binding(&names::queue(class, *partition), SORT, &format!("{tenant}.{family}.*")));
             }
         }
         for (principal, queue) in &self.readers {
@@ -226,7 +259,11 @@ impl Item {
         let declared = match self {
             Self::Exchange { name, kind } => {
                 let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-                let declare = channel.exchange_declare(short(name)?, kind.of_lapin(), options, FieldTable::default());
+                let mut arguments = FieldTable::default();
+                if let Kind::Headers { otherwise } = kind {
+                    arguments.insert("alternate-exchange".into(), AMQPValue::LongString((*otherwise).into()));
+                }
+                let declare = channel.exchange_declare(short(name)?, kind.of_lapin(), options, arguments);
                 within(ANSWER_WITHIN, "declare an exchange", declare).await
             }
             Self::Queue { name, arguments } => {
@@ -240,6 +277,19 @@ impl Item {
                     table.insert(short(key)?, value);
                 }
                 within(ANSWER_WITHIN, "declare a queue", channel.queue_declare(short(name)?, options, table)).await.map(drop)
+            }
+            Self::Chain { from, to } => {
+                let options = ExchangeBindOptions::default();
+                let bind = channel.exchange_bind(short(to)?, short(from)?, "#".into(), options, FieldTable::default());
+                within(ANSWER_WITHIN, "bind an exchange", bind).await
+            }
+            Self::Diversion { queue, exchange, header } => {
+                let mut arguments = FieldTable::default();
+                // Without `-with-x` it would not look at headers that begin with `x-`; without a value, presence matches.
+                arguments.insert("x-match".into(), AMQPValue::LongString("any-with-x".into()));
+                arguments.insert(short(header)?, AMQPValue::Void);
+                let bind = channel.queue_bind(short(queue)?, short(exchange)?, "".into(), QueueBindOptions::default(), arguments);
+                within(ANSWER_WITHIN, "bind a queue", bind).await
             }
             Self::Binding { queue, exchange, key } => {
                 let options = QueueBindOptions::default();
@@ -262,7 +312,7 @@ impl Item {
                 let look = channel.queue_declare(short(name)?, options, FieldTable::default());
                 within(ANSWER_WITHIN, "look for a queue", look).await.map(drop)
             }
-            Self::Binding { .. } => Ok(()),
+            Self::Binding { .. } | Self::Chain { .. } | Self::Diversion { .. } => Ok(()),
         };
         found.map_err(|error| self.explain(error))
     }
@@ -286,6 +336,8 @@ impl fmt::Display for Item {
         match self {
             Self::Exchange { name, .. } => write!(f, "exchange {name}"),
             Self::Queue { name, .. } => write!(f, "queue {name}"),
+            Self::Chain { from, to } => write!(f, "binding of {to} to {from}"),
+            Self::Diversion { queue, exchange, header } => write!(f, "binding of {queue} to {exchange} by header {header}"),
             Self::Binding { queue, exchange, key } => write!(f, "binding of {queue} to {exchange} by {key}"),
         }
     }
@@ -296,6 +348,7 @@ impl Kind {
         match self {
             Self::Topic => ExchangeKind::Topic,
             Self::Fanout => ExchangeKind::Fanout,
+            Self::Headers { .. } => ExchangeKind::Headers,
         }
     }
 }
@@ -367,7 +420,7 @@ mod tests {
         let bound = |queue: &str| -> Vec<String> {
             plan.iter()
                 .filter_map(|item| match item {
-                    Item::Binding { queue: to, exchange, key } if to == queue && exchange == IN => Some(key.clone()),
+                    Item::Binding { queue: to, exchange, key } if to == queue && exchange == SORT => Some(key.clone()),
                     _ => None,
                 })
                 .collect()
@@ -393,6 +446,17 @@ mod tests {
             assert!(list.contains(&("x-dead-letter-strategy", text("at-least-once"))));
             assert!(list.iter().all(|(key, _)| *key != "x-dead-letter-routing-key"));
         }
+    }
+
+    #[test]
+    fn only_what_claims_no_deaths_reaches_a_queue_that_dead_letters() {
+        let plan = topology().plan();
+        let from_in: Vec<_> = plan.iter().filter(|item| matches!(item, Item::Binding { exchange, .. } if exchange == IN)).collect();
+        assert_eq!(from_in, Vec::<&Item>::new());
+        assert!(plan.contains(&Item::Chain { from: IN.to_owned(), to: SIEVE.to_owned() }));
+        assert!(plan.contains(&Item::Diversion { queue: DEAD.to_owned(), exchange: SIEVE.to_owned(), header: "x-death" }));
+        assert!(plan.contains(&exchange(SIEVE, Kind::Headers { otherwise: SORT })));
+        assert!(arguments(&plan, DEAD).iter().all(|(key, _)| *key != "x-dead-letter-exchange"));
     }
 
     #[test]

@@ -156,17 +156,8 @@ impl CliError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Config(error) | Self::Open(OpenError::Config(error)) => match error {
-                ConfigError::Read { .. } => Exit::NoInput,
-                ConfigError::Line { .. }
-                | ConfigError::Permissions { .. }
-                | ConfigError::NotASecret { .. }
-                | ConfigError::Content { .. }
-                | ConfigError::Broker { .. } => Exit::Config,
-            },
-            Self::Open(OpenError::RelayKey { .. }) | Self::LeftBehind(_) => Exit::Config,
-            Self::Open(OpenError::Directory { .. })
-            | Self::Directory { .. }
+            Self::Config(_) | Self::Open(_) | Self::LeftBehind(_) => Exit::Config,
+            Self::Directory { .. }
             | Self::Catalogue { .. }
             | Self::OtherAuthority { .. }
             | Self::ShareFile { .. }

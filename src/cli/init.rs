@@ -133,12 +133,12 @@ pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<()
     Ok(())
 }
 
-/// What must not lie on a machine that serves, as long as it lies where `init` put it.
+/// Kind and place of what must not lie on a machine that serves, as long as it lies where `init` put it.
 #[must_use]
-pub fn left_behind(configuration: &Configuration) -> Vec<PathBuf> {
+pub fn left_behind(configuration: &Configuration) -> Vec<(&'static str, PathBuf)> {
     let site = configuration.path.parent().unwrap_or_else(|| Path::new(""));
     let holds = |folder: &PathBuf| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
-    ["shares", "authority"].into_iter().map(|name| site.join(name)).filter(holds).collect()
+    ["shares", "authority"].into_iter().map(|name| (name, site.join(name))).filter(|(_, folder)| holds(folder)).collect()
 }
 
 fn empty(site: &Path) -> Result<(), CliError> {

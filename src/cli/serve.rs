@@ -24,8 +24,9 @@ pub(super) fn run(config: &Path, _arguments: &Arguments, _outside: &mut Outside<
     let filter = filter::install()?;
     let configuration = Configuration::load(config)?;
     configuration.open_directory()?;
-    if let (Environment::Production, Some(left)) = (configuration.env, left_behind(&configuration).first()) {
-        return Err(CliError::LeftBehind(left.clone()));
+    let left = left_behind(&configuration);
+    if let (Environment::Production, Some((_, path))) = (configuration.env, left.first()) {
+        return Err(CliError::LeftBehind(path.clone()));
     }
     let _written_at_the_end = telemetry::begin(configuration.log, SystemClock, io::stdout())?;
     panic::set_hook(Box::new(|info| {
@@ -35,5 +36,11 @@ pub(super) fn run(config: &Path, _arguments: &Arguments, _outside: &mut Outside<
         event::PanicCaught { file, line: place.map(std::panic::Location::line), digest: None }.emit();
     }));
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
-    runtime.block_on(daemon::serve(configuration, filter)).map_err(CliError::Serve)
+    for (kind, _) in left {
+        event::SecretLeftBehind { kind }.emit();
+    }
+    runtime.block_on(daemon::serve(configuration, filter)).map_err(|error| {
+        event::DaemonFailed { cause: error.cause(), words: Words::of_system(&error) }.emit();
+        CliError::Serve(error)
+    })
 }

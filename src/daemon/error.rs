@@ -33,3 +33,18 @@ pub enum ServeError {
     #[error("the operating system gives no random bytes")]
     Entropy,
 }
+
+impl ServeError {
+    /// A code for it, in events.
+    #[must_use]
+    pub const fn cause(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "configuration",
+            Self::Directory(_) => "directory",
+            Self::DataFolder(_) | Self::Io(_) => "data-folder",
+            Self::Topology(_) => "topology",
+            Self::PlatformVault(_) => "platform-vault",
+            Self::Entropy => "entropy",
+        }
+    }
+}

@@ -119,7 +119,7 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     let office = Post::new(outbox.clone(), Arc::clone(&relay), Arc::clone(&publishers), backlog);
     background.spawn(post(Arc::new(office), posted.clone()));
     background.spawn(timers::keep(vaults.clone()));
-    background.spawn(timers::watch(configuration.clone()));
+    background.spawn(timers::watch(configuration.clone(), Arc::clone(&relay)));
     let mut recovering = tokio::spawn(finish_what_was_begun(vaults.clone()));
     if suspects.caution() == Caution::AfterUncleanStop {
         let _ = timeout(RECOVERY_FIRST, &mut recovering).await;

@@ -3,9 +3,10 @@
 //!
 //! Always: nothing that a timer does is needed for an answer; it only keeps things small and says what changed.
 
-use super::SystemClock;
+use super::{SystemClock, intake::RunningRelay};
 use crate::{
     config::Configuration,
+    directory::SignedFile,
     relay::ports::Clock as _,
     telemetry::{
         Digest,
@@ -13,8 +14,8 @@ use crate::{
     },
     vault::Vaults,
 };
-use std::{fs, time::Duration};
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use std::{fs, sync::Arc, time::Duration};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 const TEND_EVERY: Duration = Duration::from_secs(2);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -70,19 +71,23 @@ fn ticks(every: Duration) -> Interval {
     interval
 }
 
-/// Raises an alarm, once for each change, when the configuration or the catalogue is no longer what the directory vouched for.
-pub(super) async fn watch(configuration: Configuration) {
-    let files = [configuration.path.clone(), configuration.directory.catalogue.clone()];
-    let digest = |path| fs::read(path).ok().map(|bytes| Digest::of(&bytes));
-    let mut seen = files.each_ref().map(digest);
+/// Raises an alarm, once for each change, when the configuration or the catalogue is not what the directory in use vouches for.
+pub(super) async fn watch(configuration: Configuration, relay: Arc<RunningRelay>) {
+    let files = [(SignedFile::Configuration, &configuration.path), (SignedFile::Catalogue, &configuration.directory.catalogue)];
+    let mut alarmed = [None, None];
     let mut watch = interval(WATCH_EVERY);
     loop {
         watch.tick().await;
-        let now = files.each_ref().map(digest);
-        for (seen, now) in seen.iter().zip(&now).filter(|(seen, now)| seen != now) {
-            let digest = now.or(*seen).unwrap_or_else(|| Digest::of(&[]));
-            event::ConfigurationChanged { digest }.emit();
+        for ((file, path), alarmed) in files.into_iter().zip(&mut alarmed) {
+            let bytes = fs::read(path).ok();
+            let vouched = bytes.as_ref().is_some_and(|bytes| relay.directory().vouches(file, bytes).is_ok());
+            let found = (!vouched).then(|| bytes.map(|bytes| Digest::of(&bytes)));
+            if let Some(digest) = found
+                && *alarmed != found
+            {
+                event::ConfigurationChanged { file: file.as_str(), digest }.emit();
+            }
+            *alarmed = found;
         }
-        seen = now;
     }
 }

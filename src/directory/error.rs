@@ -109,12 +109,20 @@ pub enum SignedFile {
     Configuration,
 }
 
-impl fmt::Display for SignedFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl SignedFile {
+    /// Its name in errors and events.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Catalogue => "catalogue",
             Self::Configuration => "configuration",
-        })
+        }
+    }
+}
+
+impl fmt::Display for SignedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -116,10 +116,12 @@ events! {
         /// Why the new one was refused.
         words: Words,
     }
-    /// The configuration file changed while the daemon runs; it counts from the next start.
+    /// The configuration or the catalogue is no longer what the directory in use vouches for.
     ConfigurationChanged = "configuration.changed", WARN {
-        /// Of the file as it is now.
-        digest: Digest,
+        /// Which file: `configuration` or `catalogue`.
+        file: &'static str,
+        /// Of the file as it is now; absent if it cannot be read.
+        digest: Option<Digest>,
     }
     /// Files that must not lie here do: recovery shares or the authority's key.
     SecretLeftBehind = "secret.left-behind", WARN {

@@ -118,15 +118,16 @@ async fn a_configuration_that_changes_is_reported_and_not_started_with() {
     let path = stage.site.configuration_path();
     let changed = fs::read_to_string(&path).unwrap().replace("outbox = 10000", "outbox = 10001");
     fs::write(&path, changed).unwrap();
-    running.event("configuration.changed").await;
+    let changed = running.event("configuration.changed").await;
+    assert_eq!(changed["file"], "configuration");
     assert!(running.stop().await.success());
     let (code, words) = refusal(&stage);
-    assert_eq!(code, 65, "{words}");
+    assert_eq!(code, 78, "{words}");
     assert!(words.contains("the configuration is not the one that this directory was signed with"), "{words}");
 
     kept.restore();
     tamper(&stage);
     let (code, words) = refusal(&stage);
-    assert_eq!(code, 65, "{words}");
+    assert_eq!(code, 78, "{words}");
     assert!(words.contains("directory.json") && words.contains("signature"), "{words}");
 }
