@@ -94,13 +94,13 @@ impl Core {
             Look::Rewritten(new) => new,
         };
         let bytes = new.before;
-        // From here no parcel of the segment can come back …
+        // From here nobody begins to bring a parcel of the segment back. Behind a frame that says nothing, whoever had begun
+        // and gone away without waiting has brought it back, and the marks of all that were published are durable.
         let alone = Arc::clone(&self.envelopes).write_owned().await;
+        self.commit(Prepared { record: Record::Sent(Vec::new()), bodies: Vec::new(), posts: Posts::Own }).await?;
         if self.awaited().contains(&new.number) {
             return Ok(Some(bytes));
         }
-        // … and behind a frame that says nothing stand the marks of all that were published.
-        self.commit(Prepared { record: Record::Sent(Vec::new()), bodies: Vec::new(), posts: Posts::Own }).await?;
         let core = Arc::clone(self);
         let placed = spawn_blocking(move || {
             let result = core.place(segments, &new);
