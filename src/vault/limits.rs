@@ -11,6 +11,9 @@ pub(super) const CHUNK: usize = 24 << 10;
 pub(super) const STORE_BATCH: usize = 512;
 /// How many bytes of frames and parcels are gathered into one group, unless one frame alone is longer.
 pub(super) const GROUP_BYTES: usize = 4 << 20;
+/// How many bytes a frame may have with its envelopes: far below what four bytes can tell, far above what one message can
+/// change. A longer one is refused before anything is written.
+pub(super) const LONGEST_FRAME: usize = 1 << 30;
 /// How many frames wait for the committer; who comes later waits before queueing.
 pub(super) const QUEUE_FRAMES: usize = 4_096;
 /// The journal is extended with zeros by as much as it has, between these bounds: overwriting what is allocated makes a

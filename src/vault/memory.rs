@@ -94,14 +94,11 @@ impl Core {
 
     /// Puts the parcels of a message into the outbox again.
     pub(super) async fn repeat(self: &Arc<Self>, message: &MessageKey) -> Result<Repeated, VaultFault> {
+        // Until the frame is queued, no segment loses the envelopes that it speaks of; see `Core::shrink`.
         let _kept = self.envelopes.read().await;
         let Some(row) = self.message(self.blind(message))? else { return Ok(Repeated::Gone) };
         let (sequence, location) = (row.sequence, row.location);
-        let missing: Vec<ParcelKey> = {
-            let applied = read(&self.applied);
-            let keys = (0..row.parcels).map(|ordinal| ParcelKey { sequence, ordinal });
-            keys.filter(|key| !applied.outstanding.contains_key(key)).collect()
-        };
+        let missing = self.ask_again((0..row.parcels).map(|ordinal| ParcelKey { sequence, ordinal }));
         if missing.is_empty() {
             return Ok(Repeated::Sent);
         }

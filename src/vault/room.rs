@@ -100,6 +100,11 @@ impl Core {
         let rooms = [*lock(&self.journal_room.room), *lock(&self.disk.room)];
         if rooms.contains(&Room::Out) { Err(VaultFault::Stopped(StopCause::NoRoom)) } else { Ok(()) }
     }
+
+    /// What is longer than anything here can be. The vault does not stop.
+    pub(super) fn too_large(&self) -> VaultFault {
+        self.stopped().map_or(VaultFault::Stopped(StopCause::NoRoom), VaultFault::Stopped)
+    }
 }
 
 #[cfg(test)]
