@@ -16,13 +16,16 @@
 
 mod applied;
 mod checkpoint;
+mod close;
 mod codec;
 mod committer;
 mod core;
+mod entries;
 mod event;
 pub mod filter;
 mod frame;
 mod group;
+mod handle;
 mod journal;
 mod ledger;
 mod limits;
@@ -42,9 +45,10 @@ pub use self::{
     core::Listener,
     event::{RebuildReason, VaultEvent},
     filter::{FilterError, FilterInstalled},
+    handle::{Caretaker, DiskVault},
     limits::Tuning,
     open::CreateError,
     outbox::{Dispatch, Outbox, OutboxLimits, OutboxLoad},
     room::Room,
-    vaults::{DataFolderError, DiskVault, Settings, Vaults},
+    vaults::{DataFolderError, Settings, Vaults},
 };

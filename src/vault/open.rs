@@ -7,7 +7,7 @@
 use super::{
     applied::{Applied, read_outbox_row},
     checkpoint::{CutError, Settling, finish_cut, write_cut},
-    core::{Core, Listener, Parts, lock, read},
+    core::{Core, Listener, Parts},
     event::{RebuildReason, VaultEvent},
     filter::FilterInstalled,
     frame::{Location, ParcelKey},
@@ -44,7 +44,7 @@ const KEYRING: &str = "keyring.json";
 /// A row was found damaged while the vault served: do not trust the store when opening.
 pub(super) const SUSPECT: &str = "store.suspect";
 /// The store is being rebuilt; if this is there when opening, what is in it is a part only.
-const REBUILDING: &str = "store.rebuilding";
+pub(super) const REBUILDING: &str = "store.rebuilding";
 
 /// How many damaged stores are kept for whoever wants to know what happened; all that is in them is in the journal.
 const KEPT_DAMAGED: u32 = 3;
@@ -356,69 +356,6 @@ fn unmark(dir: &Path) -> io::Result<()> {
         }
     }
     sync_dir(dir)
-}
-
-/// Closes a vault: marks and a checkpoint are written, then its files are let go.
-pub(super) fn close(core: &Arc<Core>) -> Result<(), VaultFault> {
-    core.serving()?;
-    while core.marks() > 0 && core.stopped().is_none() {
-        core.flush_marks();
-        std::thread::yield_now();
-    }
-    core.checkpoint()?;
-    core.outbox.withdraw(core.name);
-    core.shut();
-    (core.listen)(VaultEvent::Closed { vault: core.name });
-    Ok(())
-}
-
-/// Whether a vault has something to do before anyone asks: frames behind its manifest, or parcels to publish.
-pub(super) fn is_unfinished(dir: &Path) -> bool {
-    let Some(manifest) = Manifest::glance(dir) else { return true };
-    let position = manifest.position;
-    manifest.outstanding > 0 || dir.join(REBUILDING).exists() || goes_on(&dir.join(JOURNAL), &position).unwrap_or(true)
-}
-
-fn goes_on(journal: &Path, position: &Position) -> io::Result<bool> {
-    use std::os::unix::fs::FileExt;
-    if journal::segment_path(journal, position.segment + 1).exists() {
-        return Ok(true);
-    }
-    let mut next = [0; 64];
-    let read = File::open(journal::segment_path(journal, position.segment))?.read_at(&mut next, position.offset)?;
-    Ok(next.iter().take(read).any(|byte| *byte != 0))
-}
-
-impl Core {
-    /// The ledger as far as it is durable.
-    pub(super) fn ledger(&self) -> Frontier {
-        read(&self.applied).ledger.clone()
-    }
-
-    /// Recomputes the ledger's edge from all that is in its files and behind them.
-    pub(super) fn recompute_ledger(&self) -> Result<Frontier, VaultFault> {
-        let mut frontier = Frontier::default();
-        let recomputed = {
-            let files = lock(&self.ledger);
-            files.recompute(&mut frontier).map(|()| files.size())
-        };
-        let from_files = recomputed.map_err(|error| self.io_fault(StopCause::Ledger, &error))?;
-        for index in from_files..self.ledger().size() {
-            let (commitment, _) = self.sealed_entry(index)?.ok_or_else(|| self.stop(StopCause::Ledger, None))?;
-            frontier.append(&commitment);
-        }
-        Ok(frontier)
-    }
-
-    pub(super) fn sealed_entry(&self, index: u64) -> Result<Option<super::ledger::SealedEntry>, VaultFault> {
-        self.serving()?;
-        // Memory first: a checkpoint moves entries from there to the files, never back.
-        if let Some(entry) = read(&self.applied).entry(index) {
-            return Ok(Some(entry));
-        }
-        let result = lock(&self.ledger).entry(index);
-        result.map_err(|error| self.io_fault(StopCause::Ledger, &error))
-    }
 }
 
 impl Applied {

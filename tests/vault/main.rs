@@ -5,12 +5,15 @@
 #[path = "support.rs"]
 mod support;
 
+mod answered;
 mod commit;
 mod crash;
 mod damage;
 mod filter;
+mod gate;
 mod memory;
 mod outbox;
 mod room;
 mod scale;
 mod shrink;
+mod stopping;

@@ -3,7 +3,7 @@
 use crate::support::*;
 use nakatsugi::{
     relay::ports::{Repeated, StopCause, Vault, VaultFault},
-    vault::{DiskVault, Room, Tuning, VaultEvent},
+    vault::{Room, Tuning, VaultEvent},
 };
 use std::{fs::File, path::Path};
 
@@ -19,7 +19,7 @@ fn rooms(site: &Site) -> Vec<Room> {
 }
 
 /// Commits until it is refused.
-async fn fill(vault: &DiskVault, first: u64) -> (u64, VaultFault) {
+async fn fill(vault: &Opened, first: u64) -> (u64, VaultFault) {
     for number in first.. {
         if let Err(fault) = vault.commit(frame(number, 100, 8_000)).await {
             return (number, fault);
@@ -45,24 +45,24 @@ async fn at_its_quota_a_vault_takes_in_nothing_until_it_has_shrunk() {
         first.outbox.next().await.settle();
     }
     first.vaults.tend().await;
-    vault.checkpoint().await.unwrap();
+    vault.care.checkpoint().await.unwrap();
     assert_eq!(vault.commit(frame(taken, 100, 8_000)).await.unwrap_err(), NO_ROOM);
     // Neither does another daemon take in anything.
     drop(vault);
     let second = site(&first.kill(), quota);
     let vault = second.vault().await;
-    assert_eq!(vault.outstanding(), 0);
+    assert_eq!(vault.care.outstanding(), 0);
     // Opening cut the zeros ahead of the last group; what they took may be used.
     let (taken, fault) = fill(&vault, taken).await;
     assert_eq!((fault, rooms(&second)), (NO_ROOM, vec![Room::Low, Room::Out]));
     while second.outbox.load().parcels > 0 {
         second.outbox.next().await.settle();
     }
-    vault.sweep(expires(taken).plus_seconds(700)).await.unwrap();
-    while vault.shrink().await.unwrap().is_some() {}
+    vault.care.sweep(expires(taken).plus_seconds(700)).await.unwrap();
+    while vault.care.shrink().await.unwrap().is_some() {}
     assert_eq!(rooms(&second).last(), Some(&Room::Ample));
     assert_eq!(vault.commit(frame(taken, 100, 8_000)).await.unwrap().index, taken, "all that was acknowledged, and this");
-    assert_eq!(vault.recompute_ledger().unwrap(), vault.ledger());
+    assert_eq!(vault.care.recompute_ledger().unwrap(), vault.care.ledger());
     assert_eq!(number_held(&vault, taken), Some(taken));
 }
 
@@ -87,7 +87,7 @@ async fn below_its_floor_the_disk_takes_in_nothing_until_there_is_room_again() {
     site.outbox.next().await.settle();
     site.vaults.tend().await;
     assert_remembered(&vault, 0);
-    assert_eq!(vault.outstanding(), 0);
+    assert_eq!(vault.care.outstanding(), 0);
     drop(file);
     std::fs::remove_file(filler).unwrap();
     site.vaults.tend().await;

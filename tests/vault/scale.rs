@@ -1,21 +1,21 @@
 //! Figures, printed and not asserted: run with `--ignored --nocapture`, in release for speed.
 
-use crate::support::*;
+use crate::{gate::Gate, support::*};
 use nakatsugi::{
-    identifier::VaultName,
+    identifier::{TenantCode, VaultName},
     relay::ports::Vault,
-    vault::{DiskVault, OutboxLimits, Tuning, VaultEvent},
+    vault::{OutboxLimits, Tuning, VaultEvent},
 };
 use std::{path::Path, process::Command, time::Duration};
 use tokio::time::Instant;
 
 /// Valid tenant codes: five digits and their check digit.
-fn tenants(count: u32) -> Vec<VaultName> {
+fn tenants(count: u32) -> Vec<TenantCode> {
     let codes = (10_000..100_000_u32).filter_map(|body| {
         let sum: u32 = body.to_string().bytes().zip([6, 5, 4, 3, 2]).map(|(digit, weight)| u32::from(digit - b'0') * weight).sum();
         format!("{body}{}", (11 - sum % 11) % 10).parse().ok()
     });
-    codes.map(VaultName::Tenant).take(count as usize).collect()
+    codes.take(count as usize).collect()
 }
 
 fn shell(command: &str, path: &Path) -> String {
@@ -33,15 +33,16 @@ fn resident() -> String {
 async fn two_hundred_vaults() {
     let dir = tempfile::tempdir().unwrap();
     let names = tenants(200);
+    let gate = Gate::of(&names);
     let first = site(dir.path(), Tuning::default());
     let started = Instant::now();
     for name in &names {
-        first.vaults.create(*name).unwrap();
+        first.vaults.create(VaultName::Tenant(*name)).unwrap();
     }
     println!("200 vaults made: {:?}, {}", started.elapsed(), resident());
     let started = Instant::now();
     for name in &names {
-        let vault = first.vaults.resume(*name).await.unwrap();
+        let vault = Opened::of(&first.vaults, &gate, *name).await.unwrap();
         vault.commit(frame(0, 2_000, 8_000)).await.unwrap();
     }
     println!("opened for the first time, one frame each: {:?}, {}", started.elapsed(), resident());
@@ -54,12 +55,12 @@ async fn two_hundred_vaults() {
     let second = site(dir.path(), Tuning::default());
     let started = Instant::now();
     for name in &names {
-        second.vaults.resume(*name).await.unwrap();
+        second.vaults.resume(VaultName::Tenant(*name)).await.unwrap();
     }
     println!("opened again: {:?}, {}", started.elapsed(), resident());
 }
 
-async fn load(vault: Vec<DiskVault>, tasks: u64, each: u64) -> Duration {
+async fn load(vault: Vec<Opened>, tasks: u64, each: u64) -> Duration {
     let started = Instant::now();
     let tasks: Vec<_> = (0..tasks)
         .map(|task| {
@@ -85,10 +86,11 @@ async fn commits_a_second() {
     for vaults in [1, 8, 64] {
         let dir = tempfile::tempdir().unwrap();
         let site = site_with(dir.path(), Tuning::default(), 1, OutboxLimits::default());
-        let mut open = Vec::new();
-        for name in tenants(vaults) {
-            site.vaults.create(name).unwrap();
-            open.push(site.vaults.resume(name).await.unwrap());
+        let (names, mut open) = (tenants(vaults), Vec::new());
+        let gate = Gate::of(&names);
+        for name in names {
+            site.vaults.create(VaultName::Tenant(name)).unwrap();
+            open.push(Opened::of(&site.vaults, &gate, name).await.unwrap());
         }
         let outbox = site.outbox.clone();
         let publisher = tokio::spawn(async move {
@@ -121,10 +123,10 @@ async fn bytes_for_each_request() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     site.vaults.tend().await;
-    vault.checkpoint().await.unwrap();
-    vault.sweep(expires(1_000_000)).await.unwrap();
+    vault.care.checkpoint().await.unwrap();
+    vault.care.sweep(expires(1_000_000)).await.unwrap();
     let started = Instant::now();
-    while vault.shrink().await.unwrap().is_some() {}
+    while vault.care.shrink().await.unwrap().is_some() {}
     let took = started.elapsed();
     let (mut segments, mut whole, mut shrunk) = (0, 0, 0);
     for event in site.events() {

@@ -4,7 +4,7 @@ use crate::support::*;
 use nakatsugi::{
     calendar::Timestamp,
     relay::ports::{Frame, Repeated, ReplyKept, Vault},
-    vault::{DiskVault, Outbox, VaultEvent},
+    vault::{Outbox, VaultEvent},
 };
 use std::{
     collections::BTreeSet,
@@ -33,8 +33,8 @@ async fn publish_all(outbox: &Outbox) {
     }
 }
 
-async fn shrink_all(vault: &DiskVault) {
-    while vault.shrink().await.unwrap().is_some() {}
+async fn shrink_all(vault: &Opened) {
+    while vault.care.shrink().await.unwrap().is_some() {}
 }
 
 fn shrunk(site: &Site) -> Vec<u64> {
@@ -58,15 +58,15 @@ fn path(folder: &Path, number: u64) -> std::path::PathBuf {
 }
 
 /// All that a vault shows: its ledger, recomputed, every entry, and every person.
-fn shown(vault: &DiskVault) -> (nakatsugi::ledger::Frontier, Vec<Vec<u8>>, Vec<Option<u64>>) {
-    let ledger = vault.ledger();
-    assert_eq!(vault.recompute_ledger().unwrap(), ledger);
+fn shown(vault: &Opened) -> (nakatsugi::ledger::Frontier, Vec<Vec<u8>>, Vec<Option<u64>>) {
+    let ledger = vault.care.ledger();
+    assert_eq!(vault.care.recompute_ledger().unwrap(), ledger);
     let entries = (0..ledger.size()).map(|index| vault.entry(index).unwrap().unwrap().1.entry).collect();
     (ledger, entries, (0..40).map(|person| number_held(vault, person)).collect())
 }
 
 /// A vault with so many messages, all published, checkpointed and forgotten, but not yet rewritten.
-async fn forgotten(data: &Path, messages: u64) -> (Site, DiskVault) {
+async fn forgotten(data: &Path, messages: u64) -> (Site, Opened) {
     let site = site(data, never());
     let vault = site.vault().await;
     for number in 0..messages {
@@ -74,8 +74,8 @@ async fn forgotten(data: &Path, messages: u64) -> (Site, DiskVault) {
     }
     publish_all(&site.outbox).await;
     site.vaults.tend().await;
-    vault.checkpoint().await.unwrap();
-    assert_eq!(vault.sweep(later()).await.unwrap(), messages);
+    vault.care.checkpoint().await.unwrap();
+    assert_eq!(vault.care.sweep(later()).await.unwrap(), messages);
     (site, vault)
 }
 
@@ -94,10 +94,10 @@ async fn the_disk_shrinks_when_messages_are_forgotten_and_all_can_be_rebuilt() {
     }
     publish_all(&first.outbox).await;
     first.vaults.tend().await;
-    vault.checkpoint().await.unwrap();
+    vault.care.checkpoint().await.unwrap();
     shrink_all(&vault).await;
     assert!(shrunk(&first).is_empty(), "none has expired");
-    vault.sweep(later()).await.unwrap();
+    vault.care.sweep(later()).await.unwrap();
     let (folder, before) = (first.folder(), shown(&vault));
     let closed: u64 = segments(&folder) - 1;
     // Segments 3 and on hold requests that only read, one in each group.
@@ -147,17 +147,17 @@ async fn a_reply_is_gone_once_it_was_published_and_its_request_expired() {
     let mut silent = frame(3, 0, REPLY);
     silent.parcels.clear();
     vault.commit(silent).await.unwrap();
-    let kept = |vault: &DiskVault| [0, 1, 2, 3].map(|number| vault.recall(&message(number)).unwrap().unwrap().reply);
+    let kept = |vault: &Opened| [0, 1, 2, 3].map(|number| vault.recall(&message(number)).unwrap().unwrap().reply);
     let (zero, one, two) = (first.outbox.next().await, first.outbox.next().await, first.outbox.next().await);
     zero.settle();
     two.settle();
     assert_eq!(kept(&vault), [ReplyKept::Yes; 4]);
-    vault.sweep(expires(1)).await.unwrap();
+    vault.care.sweep(expires(1)).await.unwrap();
     assert_eq!(kept(&vault), [ReplyKept::Gone, ReplyKept::Yes, ReplyKept::Yes, ReplyKept::Yes], "published and expired");
     one.settle();
-    vault.sweep(expires(0)).await.unwrap();
+    vault.care.sweep(expires(0)).await.unwrap();
     assert_eq!(kept(&vault), [ReplyKept::Gone, ReplyKept::Gone, ReplyKept::Yes, ReplyKept::Yes], "a clock set back changes nothing");
-    vault.sweep(expires(9)).await.unwrap();
+    vault.care.sweep(expires(9)).await.unwrap();
     assert_eq!(kept(&vault), [ReplyKept::Gone, ReplyKept::Gone, ReplyKept::Gone, ReplyKept::Yes], "no reply, nothing to let go");
     first.vaults.tend().await;
     drop(vault);
@@ -174,7 +174,7 @@ fn late(number: u64) -> Frame {
 }
 
 /// A vault whose floor lies above the expiry of messages 1 to `last`, which are still remembered.
-async fn with_late(data: &Path, last: u64) -> (Site, DiskVault) {
+async fn with_late(data: &Path, last: u64) -> (Site, Opened) {
     let (site, vault) = forgotten(data, 1).await;
     for number in 1..=last {
         vault.commit(late(number)).await.unwrap();
@@ -193,7 +193,7 @@ async fn a_repeat_after_the_rewrite_finds_nothing_and_before_it_the_right_bytes(
     shrink_all(&vault).await;
     let rewritten = shrunk(&first);
     assert!(rewritten.len() >= 2, "{rewritten:?}");
-    let repeats = async |site: &Site, vault: &DiskVault| {
+    let repeats = async |site: &Site, vault: &Opened| {
         let mut gone = BTreeSet::new();
         for number in 1..=100 {
             assert_eq!(vault.recall(&message(number)).unwrap().unwrap().reply, ReplyKept::Gone);
@@ -259,7 +259,7 @@ async fn repeats_beside_a_rewrite_lose_no_parcel_and_send_no_garbage() {
         let second = site(&first.kill(), never());
         let vault = second.vault().await;
         let parcels = drain(&second.outbox).await;
-        assert_eq!(parcels.len(), vault.outstanding());
+        assert_eq!(parcels.len(), vault.care.outstanding());
         for (number, found) in parcels {
             assert_eq!(found, parcel(number, REPLY));
         }
@@ -292,7 +292,7 @@ async fn a_repeat_that_was_promised_beside_a_rewrite_comes_again_after_a_crash()
         drop(vault);
         let second = site(&first.kill(), never());
         let vault = second.vault().await;
-        assert_eq!(vault.outstanding(), promised.len());
+        assert_eq!(vault.care.outstanding(), promised.len());
         // A parcel whose bytes are gone would never come.
         let parcels = tokio::time::timeout(Duration::from_secs(20), drain(&second.outbox)).await.unwrap();
         assert_eq!(parcels, promised.into_iter().map(|number| (number, parcel(number, REPLY))).collect::<Vec<_>>());
@@ -313,8 +313,8 @@ async fn an_unsent_parcel_keeps_its_segment() {
         let dispatch = first.outbox.next().await;
         if dispatch.parcel().body[7] == 3 { unsent = Some(dispatch) } else { dispatch.settle() }
     }
-    vault.checkpoint().await.unwrap();
-    vault.sweep(later()).await.unwrap();
+    vault.care.checkpoint().await.unwrap();
+    vault.care.sweep(later()).await.unwrap();
     shrink_all(&vault).await;
     let rewritten = shrunk(&first);
     assert!(!rewritten.is_empty() && !rewritten.contains(&1), "{rewritten:?}");
@@ -326,7 +326,7 @@ async fn an_unsent_parcel_keeps_its_segment() {
     shrink_all(&vault).await;
     assert_eq!(shrunk(&second), [1]);
     drop(vault);
-    assert_eq!(site(&second.kill(), never()).vault().await.outstanding(), 0);
+    assert_eq!(site(&second.kill(), never()).vault().await.care.outstanding(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -341,15 +341,15 @@ async fn a_mark_is_durable_before_the_bytes_go() {
     while first.outbox.load().parcels > 2 {
         first.outbox.next().await.settle();
     }
-    vault.checkpoint().await.unwrap();
-    vault.sweep(later()).await.unwrap();
+    vault.care.checkpoint().await.unwrap();
+    vault.care.sweep(later()).await.unwrap();
     // Published, and no frame after it that its mark could ride with.
     kept.into_iter().for_each(nakatsugi::vault::Dispatch::settle);
     shrink_all(&vault).await;
     assert!(shrunk(&first).contains(&1));
     drop(vault);
     let second = site(&first.kill(), never());
-    assert_eq!(second.vault().await.outstanding(), 0);
+    assert_eq!(second.vault().await.care.outstanding(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -447,9 +447,9 @@ fn child_shrinks_until_killed() {
             })
         };
         while !committer.is_finished() {
-            vault.sweep(later()).await.unwrap();
+            vault.care.sweep(later()).await.unwrap();
             println!("\nshrinking");
-            while vault.shrink().await.unwrap().is_some() {
+            while vault.care.shrink().await.unwrap().is_some() {
                 println!("\nshrinking");
             }
         }
