@@ -1,7 +1,8 @@
 //! Timers: marks of published parcels, the sweep of forgotten ids and of replies whose time is over, and a watch over the
 //! signed files.
 //!
-//! Always: nothing that a timer does is needed for an answer; it only keeps things small and says what changed.
+//! Always: nothing that a timer does is needed for an answer; it only keeps things small and says what changed. None waits
+//! long for one vault, so a slow one keeps little from the others.
 
 use super::{SystemClock, intake::RunningRelay};
 use crate::{
@@ -20,6 +21,11 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 const TEND_EVERY: Duration = Duration::from_secs(2);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const WATCH_EVERY: Duration = Duration::from_secs(10);
+
+/// How long a sweep waits for one vault, which goes on where it was in the next round.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(2);
+/// How long rewriting waits for one vault, which begins anew in the next round.
+const SHRINK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many bytes of journal are read in a second to be rewritten: the disk belongs to those who wait for an answer.
 const SHRINK_BYTES_A_SECOND: u64 = 16 << 20;
@@ -43,7 +49,7 @@ async fn sweep(vaults: &Vaults) {
         tick.tick().await;
         for vault in vaults.open_vaults() {
             // A vault that stops says so itself.
-            let _ = vault.sweep(SystemClock.now()).await;
+            let _ = timeout(SWEEP_PATIENCE, vault.sweep(SystemClock.now())).await;
         }
     }
 }
@@ -56,7 +62,7 @@ async fn shrink(vaults: &Vaults) {
         let mut more = true;
         while std::mem::take(&mut more) {
             for vault in vaults.open_vaults() {
-                if let Ok(Some(bytes)) = vault.shrink().await {
+                if let Ok(Ok(Some(bytes))) = timeout(SHRINK_PATIENCE, vault.shrink()).await {
                     more = true;
                     sleep(Duration::from_millis(bytes * 1000 / SHRINK_BYTES_A_SECOND)).await;
                 }
