@@ -183,6 +183,7 @@ pub(super) fn finish_cut(
         epoch,
         position: cut.position,
         ledger: cut.ledger.clone(),
+        links: cut.links,
         outstanding: cut.outstanding,
         floor: cut.floor.millis(),
     };

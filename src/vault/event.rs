@@ -114,7 +114,7 @@ pub enum RebuildReason {
     Unreadable,
     /// It ends before what the manifest says is in it.
     Behind,
-    /// A row was found missing or changed while it served.
+    /// A row was found missing or changed, while it served or when it was opened.
     RowDamaged,
     /// An earlier rebuild was cut short.
     Unfinished,

@@ -233,6 +233,7 @@ mod tests {
             memory: vec![1],
             commitment: Commitment([0; 32]),
             entry: vec![2],
+            links: crate::vault::links::Links::default(),
             rows: vec![],
             parcels: parcels.iter().map(|parcel| ParcelRecord::of(parcel)).collect(),
         })

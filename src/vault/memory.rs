@@ -80,13 +80,15 @@ impl Core {
         let mut memory = [frame.digest, Promise::of(&frame.sealing).0].concat();
         memory.extend_from_slice(&frame.expires.millis().to_be_bytes());
         let entry = crate::wiped::Wiped::from([frame.sealing.salt.0.as_slice(), &frame.sealing.entry].concat());
+        let (rows, links) = self.seal_changes(frame.changes)?;
         let record = Record::Handled(Handled {
             message,
             expires: frame.expires,
             memory: self.seal(&MessageRow::key(message), &memory)?,
             entry: self.seal(&Tree::Entry.row(&[&frame.commitment.0]), &entry)?,
             commitment: frame.commitment,
-            rows: self.seal_changes(frame.changes)?,
+            rows,
+            links,
             parcels: frame.parcels.iter().map(ParcelRecord::of).collect(),
         });
         Ok(Prepared { record, bodies: frame.parcels.into_iter().map(Arc::new).collect(), posts: Posts::Own })

@@ -29,6 +29,7 @@ mod handle;
 mod journal;
 mod ledger;
 mod limits;
+mod links;
 mod manifest;
 mod memory;
 mod open;

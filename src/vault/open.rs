@@ -14,6 +14,7 @@ use super::{
     journal::{self, BEGINNING},
     ledger::LedgerFiles,
     limits::Tuning,
+    links::Links,
     manifest::{self, Manifest, Position, sync_dir},
     outbox::{Outbox, Posted},
     replay::{Shown, replay},
@@ -98,6 +99,7 @@ pub(super) fn create(around: &Surroundings, name: VaultName) -> Result<(), Creat
         epoch: 1,
         position: BEGINNING,
         ledger: Frontier::default(),
+        links: Links::default(),
         outstanding: 0,
         floor: i64::MIN,
     };
@@ -197,6 +199,15 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
         // The store knows frames that the journal no longer has.
         return Err((StopCause::JournalDamaged, None));
     }
+    let held = Links::held(&found.keyring, &store, &applied).map_err(|error| (error.cause(), Some(error.detail())))?;
+    if held != applied.links && rebuild.is_none() {
+        // A link was lost, or one came from elsewhere.
+        Store::close(Some(store));
+        fs::write(found.dir.join(SUSPECT), b"").map_err(disk(StopCause::Store))?;
+        return recover(around, name, found.dir, runtime, began);
+    }
+    // After a rebuild the journal has said all.
+    applied.links = held;
     applied.replayed(position);
     let mut settling = Settling::since(found.manifest.position);
     if rebuild.is_some() || ledger.size() > found.manifest.ledger.size() {
@@ -299,7 +310,7 @@ fn trusted(around: &Surroundings, found: &Found) -> Result<Result<Base, RebuildR
     Ok(Ok(Base {
         store,
         ledger,
-        applied: Applied::new(found.manifest.ledger.clone(), floor, outstanding),
+        applied: Applied::new(found.manifest.ledger.clone(), found.manifest.links, floor, outstanding),
         from: *position,
         rebuild: None,
         reach: sentinel.map_or(0, |sentinel| sentinel.sequence),
@@ -340,7 +351,7 @@ fn anew(around: &Surroundings, found: &Found, reason: RebuildReason) -> Result<B
     Ok(Base {
         store,
         ledger: LedgerFiles::anew(dir.join(LEDGER)),
-        applied: Applied::new(Frontier::default(), Timestamp::from_millis(i64::MIN), HashMap::new()),
+        applied: Applied::new(Frontier::default(), Links::default(), Timestamp::from_millis(i64::MIN), HashMap::new()),
         from: BEGINNING,
         rebuild: Some(reason),
         reach: found.manifest.position.sequence,

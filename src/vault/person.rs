@@ -16,6 +16,7 @@ use super::{
     core::{Core, aside},
     frame::RowChange,
     limits::CHUNK,
+    links::{Links, Presence},
 };
 use crate::{
     identifier::{Category, PersonName},
@@ -197,9 +198,19 @@ impl Core {
         Ok(Person { id, head: row.head, holdings })
     }
 
-    /// The rows that make these changes, sealed.
-    pub(super) fn seal_changes(&self, changes: Vec<PersonChange>) -> Result<Vec<RowChange>, VaultFault> {
-        let mut rows = Vec::new();
+    /// The rows that make these changes, sealed, and how they change the links.
+    pub(super) fn seal_changes(&self, changes: Vec<PersonChange>) -> Result<(Vec<RowChange>, Links), VaultFault> {
+        let (mut rows, mut links) = (Vec::new(), Links::default());
+        let mut names: BTreeMap<RowKey, Presence> = BTreeMap::new();
+        let mut name = |row: &RowKey, after: Presence| {
+            let before = match names.insert(row.clone(), after) {
+                Some(before) => before,
+                None if self.row(row)?.is_some() => Presence::There,
+                None => Presence::Absent,
+            };
+            links = links.plus(self.link_change(row, before, after));
+            Ok(())
+        };
         let mut heads: BTreeMap<PersonId, HeadRow> = BTreeMap::new();
         for change in changes {
             let id = change.id;
@@ -209,11 +220,14 @@ impl Core {
                 None => HeadRow::default(),
             };
             head.head = change.head;
-            for name in &change.unlinked {
-                rows.push((self.link_row(name), None));
+            for unlinked in &change.unlinked {
+                let row = self.link_row(unlinked);
+                name(&row, Presence::Absent)?;
+                rows.push((row, None));
             }
-            for name in &change.linked {
-                let row = self.link_row(name);
+            for linked in &change.linked {
+                let row = self.link_row(linked);
+                name(&row, Presence::There)?;
                 let sealed = self.seal(&row, &id.0)?;
                 rows.push((row, Some(sealed.into())));
             }
@@ -232,7 +246,7 @@ impl Core {
         for (id, head) in heads {
             self.seal_head(id, &head, &mut rows)?;
         }
-        Ok(rows)
+        Ok((rows, links))
     }
 
     /// Seals a head in its row, in pieces beside it if it is longer; `head.pieces` says how many there were.

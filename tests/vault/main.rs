@@ -11,6 +11,7 @@ mod crash;
 mod damage;
 mod filter;
 mod gate;
+mod links;
 mod memory;
 mod outbox;
 mod room;

@@ -50,10 +50,27 @@ impl Door {
     }
 }
 
+/// Opens the door when the test ends, however that is: a runtime waits for its threads.
+struct Keeper(Arc<Door>);
+
+impl std::ops::Deref for Keeper {
+    type Target = Door;
+
+    fn deref(&self) -> &Door {
+        &self.0
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.open();
+    }
+}
+
 /// A site where the first tenant's vault waits at the door when it says this.
-fn site_with_door(data: &Path, waits: fn(&VaultEvent) -> bool) -> (Site, Arc<Door>) {
-    let door = Arc::new(Door::default());
-    let pass = Arc::clone(&door);
+fn site_with_door(data: &Path, waits: fn(&VaultEvent) -> bool) -> (Site, Keeper) {
+    let door = Keeper(Arc::default());
+    let pass = Arc::clone(&door.0);
     let site = site_heard(data, never(), 1, OutboxLimits::default(), move |event| {
         if waits(event) {
             pass.pass();
