@@ -73,8 +73,9 @@ struct HeadRow {
     pieces: usize,
 }
 
-/// So many persons and pieces are read without leaving the worker.
-const READ_AT_ONCE: usize = 8;
+/// So many persons and pieces are read without leaving the worker (measured, without optimisation: 8 take 0.2 to 0.4 ms, 32 take
+/// 1.0 to 1.4 ms; the first figure is with the pages in memory).
+const READ_AT_ONCE: usize = 16;
 
 impl HeadRow {
     /// How many pieces these categories have.

@@ -99,12 +99,12 @@ async fn a_head_of_any_size_comes_back_in_rows_of_bounded_length() {
     let folder = first.folder();
     drop(vault);
     first.kill();
-    let rows = crate::damage::open_store(&folder).scan_prefix([2]).map(Result::unwrap).collect::<Vec<_>>();
+    let rows = open_store(&folder).scan_prefix([2]).map(Result::unwrap).collect::<Vec<_>>();
     assert!(rows.iter().all(|(_, value)| value.len() <= (24 << 10) + 256), "a row is too long");
     assert!(rows.iter().filter(|(key, _)| key.len() == 22).count() >= 3, "the head lies in pieces");
     // A piece that is lost is damage.
     {
-        let store = crate::damage::open_store(&folder);
+        let store = open_store(&folder);
         let (piece, _) = rows.iter().find(|(key, _)| key.len() == 22).unwrap();
         store.remove(piece).unwrap();
         store.flush().unwrap();

@@ -388,18 +388,6 @@ async fn an_older_row_put_back_is_noticed() {
     assert_eq!(number_held(&site.vault_again().await, 0), Some(40));
 }
 
-/// The store of a vault that is closed, opened without any of our guards.
-pub(crate) fn open_store(folder: &Path) -> sled::Db {
-    let config = sled::Config::new().path(folder.join("store")).segment_size(2 << 20).flush_every_ms(None);
-    loop {
-        // Sled lets go of its lock some time after it was dropped.
-        match config.open() {
-            Ok(store) => return store,
-            Err(_) => std::thread::sleep(std::time::Duration::from_millis(10)),
-        }
-    }
-}
-
 /// The rows that hold pieces of records.
 fn pieces(folder: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
     let rows = open_store(folder).scan_prefix([2]).map(Result::unwrap).filter(|(key, _)| key.len() > 18);

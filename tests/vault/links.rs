@@ -1,6 +1,6 @@
 //! Names that lead to persons: a link that was lost is not taken for one that never was.
 
-use crate::{damage::open_store, support::*};
+use crate::support::*;
 use nakatsugi::{
     relay::ports::{Frame, Vault},
     vault::{RebuildReason, VaultEvent},

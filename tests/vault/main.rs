@@ -17,4 +17,5 @@ mod outbox;
 mod room;
 mod scale;
 mod shrink;
+mod shrink_crash;
 mod stopping;

@@ -144,3 +144,51 @@ fn last_segment(site: &Site) -> std::path::PathBuf {
     let entries = std::fs::read_dir(site.folder().join("journal")).unwrap();
     entries.map(|entry| entry.unwrap().path()).max().unwrap()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn opening_with_a_hundred_thousand_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = site(dir.path(), Tuning::default());
+    let vault = first.vault().await;
+    for number in 0..100_u64 {
+        let mut frame = frame(number, 0, 0);
+        frame.changes[0].linked = (0..1_000_u64)
+            .map(|name| {
+                let mut code = [9; 32];
+                code[..8].copy_from_slice(&(number * 1_000 + name).to_be_bytes());
+                nakatsugi::identifier::PersonName::Code(nakatsugi::identifier::PersonCode::from_bytes(code))
+            })
+            .collect();
+        vault.commit(frame).await.unwrap();
+    }
+    vault.care.checkpoint().await.unwrap();
+    drop(vault);
+    let second = site(&first.kill(), Tuning::default());
+    let started = Instant::now();
+    second.vaults.resume(tenant()).await.unwrap();
+    println!("opened with 100,000 names: {:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn time_of_a_view() {
+    let dir = tempfile::tempdir().unwrap();
+    for pieces in [1_usize, 4, 8, 32, 128] {
+        let first = site(&dir.path().join(pieces.to_string()), Tuning::default());
+        let vault = first.vault().await;
+        vault.commit(frame(0, (pieces - 1) * (24 << 10) + 2_000, 0)).await.unwrap();
+        vault.care.checkpoint().await.unwrap();
+        drop(vault);
+        let second = site(&first.kill(), Tuning::default());
+        let vault = second.vault().await;
+        let need = [nakatsugi::record::PersonNeed { name: name_of(0), categories: vec![category()] }];
+        let mut times = [Duration::ZERO; 2];
+        for time in &mut times {
+            let started = Instant::now();
+            vault.view(&need).unwrap();
+            *time = started.elapsed();
+        }
+        println!("{pieces} pieces: cold {:?}, warm {:?}", times[0], times[1]);
+    }
+}
