@@ -39,7 +39,10 @@ pub(super) fn run(config: &Path, _arguments: &Arguments, _outside: &mut Outside<
     for (kind, _) in left {
         event::SecretLeftBehind { kind }.emit();
     }
-    runtime.block_on(daemon::serve(configuration, filter)).map_err(|error| {
+    let served = runtime.block_on(daemon::serve(configuration, filter));
+    // Dropped, it would wait without end for a vault whose disk does not answer.
+    runtime.shutdown_background();
+    served.map_err(|error| {
         event::DaemonFailed { cause: error.cause(), words: Words::of_system(&error) }.emit();
         CliError::Serve(error)
     })

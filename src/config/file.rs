@@ -63,6 +63,8 @@ struct PartitionsWire {
 struct LimitsWire {
     prefetch: Option<Spanned<u16>>,
     outbox: Option<Spanned<u32>>,
+    journal_mebibytes: Option<Spanned<u32>>,
+    free_mebibytes: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -121,6 +123,8 @@ fn settle(path: &Path, text: &str, wire: Wire) -> Result<Configuration, Mistake>
         limits: Limits {
             prefetch: within(wire.limits.prefetch, 1..=10_000, 256)?,
             outbox: within(wire.limits.outbox, 1..=10_000_000, 20_000)?,
+            journal: mebibytes(within(wire.limits.journal_mebibytes, 128..=16_777_216, 65_536)?),
+            free: mebibytes(within(wire.limits.free_mebibytes, 64..=16_777_216, 512)?),
         },
         times: Times {
             shutdown: std::time::Duration::from_secs(within(wire.times.shutdown_seconds, 1..=3600, 30)?.into()),
@@ -187,6 +191,10 @@ fn partitions(wire: PartitionsWire) -> Result<Partitions, Mistake> {
         Ok((code, exists(placed.into_inner(), span)?))
     });
     Ok(Partitions { count, own, placement: placement.collect::<Result<_, _>>()? })
+}
+
+fn mebibytes(count: u32) -> u64 {
+    u64::from(count) << 20
 }
 
 fn within<N: PartialOrd + std::fmt::Display>(value: Option<Spanned<N>>, range: RangeInclusive<N>, default: N) -> Result<N, Mistake> {
@@ -261,6 +269,8 @@ mod tests {
     fn a_value_out_of_its_range_is_refused_with_its_line() {
         let range = |from, to, found| (0, format!("expected a number from {from} to {to}, found {found}"));
         assert_eq!(mistake("prefetch = 256", "prefetch = 0"), range(1, 10_000, 0));
+        assert_eq!(mistake("journal_mebibytes = 65536", "journal_mebibytes = 127"), range(128, 16_777_216, 127));
+        assert_eq!(mistake("free_mebibytes = 512", "free_mebibytes = 63"), range(64, 16_777_216, 63));
         assert_eq!(mistake("count = 4", "count = 0"), range(1, 1024, 0));
         assert_eq!(mistake("wait_seconds = 30", "wait_seconds = 0"), range(1, 3600, 0));
         assert_eq!(mistake("# own = [0, 1]", "own = [0, 4]"), (0, "expected partitions from 0 to 3".to_owned()));

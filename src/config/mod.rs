@@ -117,6 +117,10 @@ pub struct Limits {
     pub prefetch: u16,
     /// Parcels that wait for a broker, of all vaults together.
     pub outbox: u32,
+    /// Bytes of journal with which a vault takes in nothing more.
+    pub journal: u64,
+    /// Bytes left on the disk with fewer of which no vault takes in anything more.
+    pub free: u64,
 }
 
 /// How long.

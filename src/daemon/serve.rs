@@ -39,6 +39,8 @@ const READERS: usize = 8;
 const OPENED_AT_ONCE: usize = 8;
 /// How long the intake waits, after an unclean stop, for vaults that recover: meanwhile no message could be alone in flight.
 const RECOVERY_FIRST: Duration = Duration::from_secs(5);
+/// How much of the time for stopping is kept for closing the vaults; a quarter, if that is less.
+const CLOSED_WITHIN: Duration = Duration::from_secs(3);
 /// How many lanes share the recipients of one broker.
 const LANES: u16 = 2;
 /// How many parcels go to a broker in one round.
@@ -75,7 +77,7 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
             entropy: Arc::new(entropy.clone()),
             outbox: outbox.clone(),
             listen: Arc::new(telemetry::vault),
-            tuning: Tuning::default(),
+            tuning: Tuning { journal_bytes: configuration.limits.journal, free_bytes: configuration.limits.free, ..Tuning::default() },
         },
     )?;
     match vaults.create(VaultName::Platform) {
@@ -143,7 +145,9 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     };
 
     event::DaemonStopping { reason, in_hand: count(carried.len()) }.emit();
-    let until = Instant::now() + configuration.times.shutdown;
+    let end = Instant::now() + configuration.times.shutdown;
+    // What is in hand is waited for until the vaults must close.
+    let until = end - CLOSED_WITHIN.min(configuration.times.shutdown / 4);
     let left = || until.saturating_duration_since(Instant::now());
     let mut stopping: JoinSet<_> = intakes.into_iter().map(|intake| intake.stop(left())).collect();
     while stopping.join_next().await.is_some() {}
@@ -159,7 +163,8 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     let _ = timeout(left().min(Duration::from_secs(5)), emptied).await;
     recovering.abort();
     background.shutdown().await;
-    vaults.close_all().await;
+    // What does not close in time is recovered from its journal at the next start.
+    let _ = timeout(end.saturating_duration_since(Instant::now()), vaults.close_all()).await;
     suspects.close()?;
     event::DaemonStopped { unfinished }.emit();
     Ok(())

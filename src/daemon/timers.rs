@@ -1,6 +1,8 @@
-//! Timers: marks of published parcels, the sweep of forgotten ids, and a watch over the signed files.
+//! Timers: marks of published parcels, the sweep of forgotten ids and of replies whose time is over, and a watch over the
+//! signed files.
 //!
-//! Always: nothing that a timer does is needed for an answer; it only keeps things small and says what changed.
+//! Always: nothing that a timer does is needed for an answer; it only keeps things small and says what changed. None waits
+//! long for one vault, so a slow one keeps little from the others.
 
 use super::{SystemClock, intake::RunningRelay};
 use crate::{
@@ -14,30 +16,65 @@ use crate::{
     vault::Vaults,
 };
 use std::{fs, sync::Arc, time::Duration};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 const TEND_EVERY: Duration = Duration::from_secs(2);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const WATCH_EVERY: Duration = Duration::from_secs(10);
 
+/// How long a sweep waits for one vault, which goes on where it was in the next round.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(2);
+/// How long rewriting waits for one vault, which begins anew in the next round.
+const SHRINK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many bytes of journal are read in a second to be rewritten: the disk belongs to those who wait for an answer.
+const SHRINK_BYTES_A_SECOND: u64 = 16 << 20;
+
 /// Runs the vaults' timers for ever.
 pub(super) async fn keep(vaults: Vaults) {
-    let mut tend = interval(TEND_EVERY);
-    let mut sweep = interval(SWEEP_EVERY);
-    for timer in [&mut tend, &mut sweep] {
-        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    }
+    tokio::join!(tend(&vaults), sweep(&vaults), shrink(&vaults));
+}
+
+async fn tend(vaults: &Vaults) {
+    let mut tick = ticks(TEND_EVERY);
     loop {
-        tokio::select! {
-            _ = tend.tick() => vaults.tend().await,
-            _ = sweep.tick() => {
-                for vault in vaults.open_vaults() {
-                    // A vault that stops says so itself.
-                    let _ = vault.sweep(SystemClock.now()).await;
+        tick.tick().await;
+        vaults.tend().await;
+    }
+}
+
+async fn sweep(vaults: &Vaults) {
+    let mut tick = ticks(SWEEP_EVERY);
+    loop {
+        tick.tick().await;
+        for vault in vaults.open_vaults() {
+            // A vault that stops says so itself.
+            let _ = timeout(SWEEP_PATIENCE, vault.sweep(SystemClock.now())).await;
+        }
+    }
+}
+
+/// Rewrites segments whose time is over, one of each vault in turn until none is left.
+async fn shrink(vaults: &Vaults) {
+    let mut tick = ticks(SWEEP_EVERY);
+    loop {
+        tick.tick().await;
+        let mut more = true;
+        while std::mem::take(&mut more) {
+            for vault in vaults.open_vaults() {
+                if let Ok(Ok(Some(bytes))) = timeout(SHRINK_PATIENCE, vault.shrink()).await {
+                    more = true;
+                    sleep(Duration::from_millis(bytes * 1000 / SHRINK_BYTES_A_SECOND)).await;
                 }
             }
         }
     }
+}
+
+fn ticks(every: Duration) -> Interval {
+    let mut interval = interval(every);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 /// Raises an alarm, once for each change, when the configuration or the catalogue is not what the directory in use vouches for.

@@ -352,6 +352,74 @@ events! {
         /// Which.
         vault: VaultName,
     }
+    /// A closed segment of a vault's journal was rewritten without the replies in it, whose time is over.
+    VaultShrunk = "vault.shrunk", INFO {
+        /// Which.
+        vault: VaultName,
+        /// The segment's number.
+        segment: u64,
+        /// Bytes it took.
+        before: u64,
+        /// Bytes it takes now.
+        after: u64,
+    }
+    /// A closed segment of a vault's journal could not be rewritten and stays as it is.
+    VaultNotShrunk = "vault.not-shrunk", WARN {
+        /// Which.
+        vault: VaultName,
+        /// The segment's number.
+        segment: u64,
+        /// The system's words for it; none if the segment is damaged.
+        words: Option<Words>,
+    }
+    /// A vault's journal takes more than 80 % of its quota.
+    JournalLarge = "vault.journal-large", WARN {
+        /// Which.
+        vault: VaultName,
+        /// Bytes it takes.
+        bytes: u64,
+        /// Bytes it may take.
+        quota: u64,
+    }
+    /// A vault's journal has reached its quota: the vault takes in nothing more, its messages wait.
+    JournalFull = "vault.journal-full", ERROR {
+        /// Which.
+        vault: VaultName,
+        /// Bytes it takes.
+        bytes: u64,
+        /// Bytes it may take.
+        quota: u64,
+    }
+    /// A vault's journal takes less than 80 % of its quota again.
+    JournalFits = "vault.journal-fits", INFO {
+        /// Which.
+        vault: VaultName,
+        /// Bytes it takes.
+        bytes: u64,
+        /// Bytes it may take.
+        quota: u64,
+    }
+    /// The disk of the data folder has less than twice what must stay free.
+    RoomLow = "data.room-low", WARN {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that must stay free.
+        floor: u64,
+    }
+    /// The disk of the data folder has less than what must stay free: no vault takes in anything more, messages wait.
+    RoomOut = "data.room-out", ERROR {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that must stay free.
+        floor: u64,
+    }
+    /// The disk of the data folder has room again.
+    RoomBack = "data.room-back", INFO {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that must stay free.
+        floor: u64,
+    }
     /// The disk was full; the ballast was given up to open a vault.
     BallastFreed = "vault.ballast-freed", ERROR {}
     /// A panic was caught: a bug. Its words are not shown, for they may hold anything.

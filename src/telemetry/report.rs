@@ -6,8 +6,8 @@ use super::{
     Event as _, Micros, Words,
     event::{
         BallastFreed, BrokerBlocked, BrokerConnected, BrokerLost, BrokerRefused, BrokerUnblocked, BrokerUnreachable, DeliveryAbandoned,
-        QueueConsuming, QueueGone, VaultCheckpointed, VaultClosed, VaultOpened, VaultRebuilding, VaultRebuilt, VaultRecovered,
-        VaultStopped,
+        JournalFits, JournalFull, JournalLarge, QueueConsuming, QueueGone, RoomBack, RoomLow, RoomOut, VaultCheckpointed, VaultClosed,
+        VaultNotShrunk, VaultOpened, VaultRebuilding, VaultRebuilt, VaultRecovered, VaultShrunk, VaultStopped,
     },
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         Disposition, Failure,
         ports::{StopCause, VaultFault},
     },
-    vault::{RebuildReason, VaultEvent},
+    vault::{RebuildReason, Room, VaultEvent},
 };
 
 /// Says what happened to a vault. For [`crate::vault::Settings::listen`].
@@ -36,6 +36,20 @@ pub fn vault(event: VaultEvent) {
         }
         VaultEvent::Checkpointed { vault, rows, entries, sequence } => VaultCheckpointed { vault, rows, entries, sequence }.emit(),
         VaultEvent::Closed { vault } => VaultClosed { vault }.emit(),
+        VaultEvent::Shrunk { vault, segment, before, after } => VaultShrunk { vault, segment, before, after }.emit(),
+        VaultEvent::NotShrunk { vault, segment, detail } => {
+            VaultNotShrunk { vault, segment, words: detail.map(|detail| Words::of_system(&detail)) }.emit();
+        }
+        VaultEvent::JournalRoom { vault, room, bytes, quota } => match room {
+            Room::Ample => JournalFits { vault, bytes, quota }.emit(),
+            Room::Low => JournalLarge { vault, bytes, quota }.emit(),
+            Room::Out => JournalFull { vault, bytes, quota }.emit(),
+        },
+        VaultEvent::DiskRoom { room, free, floor } => match room {
+            Room::Ample => RoomBack { free, floor }.emit(),
+            Room::Low => RoomLow { free, floor }.emit(),
+            Room::Out => RoomOut { free, floor }.emit(),
+        },
         VaultEvent::BallastFreed => BallastFreed {}.emit(),
     }
 }

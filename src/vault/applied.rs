@@ -7,6 +7,7 @@ use super::{
     codec::{Put, Take},
     frame::{Handled, Location, ParcelKey, Record},
     ledger::SealedEntry,
+    links::Links,
     manifest::Position,
     rows::{RowMap, Rows},
 };
@@ -21,6 +22,8 @@ use std::{collections::HashMap, sync::Arc};
 pub(super) struct Applied {
     pub(super) rows: Rows,
     pub(super) ledger: Frontier,
+    /// Which names lead to persons.
+    pub(super) links: Links,
     /// Entries since the last checkpoint.
     entries: Vec<SealedEntry>,
     /// Entries a checkpoint is writing.
@@ -39,6 +42,7 @@ pub(super) struct Cut {
     pub(super) rows: Arc<RowMap>,
     pub(super) entries: Arc<Vec<SealedEntry>>,
     pub(super) ledger: Frontier,
+    pub(super) links: Links,
     pub(super) outstanding: u64,
     pub(super) floor: Timestamp,
 }
@@ -92,10 +96,11 @@ pub(super) fn read_outbox_row(key: &RowKey, value: &[u8]) -> Option<(ParcelKey, 
 
 impl Applied {
     /// What is in effect before replay: rows in the store, and this.
-    pub(super) fn new(ledger: Frontier, floor: Timestamp, outstanding: HashMap<ParcelKey, Location>) -> Self {
+    pub(super) fn new(ledger: Frontier, links: Links, floor: Timestamp, outstanding: HashMap<ParcelKey, Location>) -> Self {
         Self {
             rows: Rows::default(),
             ledger,
+            links,
             entries: Vec::new(),
             settling: None,
             outstanding,
@@ -114,6 +119,7 @@ impl Applied {
                 for ordinal in (0_u16..).take(handled.parcels.len()) {
                     self.await_parcel(ParcelKey { sequence, ordinal }, location);
                 }
+                self.links = self.links.plus(handled.links);
                 handled.rows.into_iter().for_each(|row| self.rows.apply(row));
                 self.entries.push((handled.commitment, handled.entry));
                 Some(self.ledger.append(&handled.commitment))
@@ -158,6 +164,7 @@ impl Applied {
             rows: self.rows.settle(),
             entries,
             ledger: self.ledger.clone(),
+            links: self.links,
             outstanding: self.outstanding.len() as u64,
             floor: self.floor,
         }

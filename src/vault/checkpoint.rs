@@ -26,14 +26,20 @@ use crate::{
 use std::{collections::BTreeMap, io, path::Path, sync::Arc, thread};
 
 /// What has gathered since the last checkpoint.
-#[derive(Default)]
 pub(super) struct Settling {
     /// A checkpoint runs.
     running: bool,
     /// Bytes of journal since the last cut.
     bytes: u64,
     /// The position of the last manifest; nothing is done twice for the same.
-    pub(super) last: Option<Position>,
+    last: Position,
+}
+
+impl Settling {
+    /// Nothing has gathered since the manifest with this position, or it is not counted.
+    pub(super) const fn since(last: Position) -> Self {
+        Self { running: false, bytes: 0, last }
+    }
 }
 
 /// What can go wrong while a cut is written.
@@ -92,7 +98,7 @@ impl Core {
             let journal = lock(&self.journal);
             let position = *journal.position();
             let mut settling = lock(&self.settling);
-            if settling.last == Some(position) {
+            if settling.last == position {
                 return Ok(());
             }
             settling.bytes = 0;
@@ -118,7 +124,7 @@ impl Core {
             Err(CutError::Manifest(error)) => return Err(self.io_fault(StopCause::Manifest, &error)),
         };
         write(&self.applied).settled();
-        lock(&self.settling).last = Some(cut.position);
+        lock(&self.settling).last = cut.position;
         let (entries, sequence) = (cut.ledger.size(), cut.position.sequence);
         (self.listen)(VaultEvent::Checkpointed { vault: self.name, rows, entries, sequence });
         Ok(())
@@ -127,7 +133,12 @@ impl Core {
     /// Whether the journal holds frames behind the manifest.
     pub(super) fn has_unsettled(&self) -> bool {
         let position = *lock(&self.journal).position();
-        lock(&self.settling).last != Some(position)
+        lock(&self.settling).last != position
+    }
+
+    /// The position of the last manifest, which is durable: replay never begins before it, unless all is rebuilt.
+    pub(super) fn replayed_from(&self) -> Position {
+        lock(&self.settling).last
     }
 }
 
@@ -172,6 +183,7 @@ pub(super) fn finish_cut(
         epoch,
         position: cut.position,
         ledger: cut.ledger.clone(),
+        links: cut.links,
         outstanding: cut.outstanding,
         floor: cut.floor.millis(),
     };

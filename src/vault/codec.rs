@@ -37,7 +37,9 @@ impl Put for Vec<u8> {
     }
 }
 
-/// A length as it is written. Nothing here comes near 4 GiB; a wrong length would be found by the group's tag.
+/// A length as it is written.
+// INVARIANT: nothing here comes near 4 GiB: a longer frame than `LONGEST_FRAME` is refused before it is written. Held by
+// `commit::a_frame_that_is_too_long_is_refused_and_the_vault_goes_on`.
 pub(super) fn len32(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }

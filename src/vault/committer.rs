@@ -5,14 +5,17 @@
 //! acknowledged after its group was synced and applied. There is no thread for a vault at rest.
 
 use super::{
-    core::{Core, lock, write},
+    core::{Core, lock, read, write},
     frame::{Location, ParcelKey, Record},
     group::Part,
-    limits::{GROUP_BYTES, MARKS},
+    limits::{GROUP_BYTES, LONGEST_FRAME, MARKS},
     outbox::Posted,
 };
 use crate::relay::ports::{Parcel, StopCause, VaultFault};
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 use tokio::sync::oneshot;
 
 /// A frame that is ready to be written.
@@ -32,6 +35,15 @@ pub(super) enum Posts {
     Again(Vec<(ParcelKey, Location, Arc<Parcel>)>),
 }
 
+/// What became of a mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marked {
+    /// It is noted.
+    Sent,
+    /// The parcel is to be published once more.
+    Wanted,
+}
+
 struct Waiting {
     frame: Vec<u8>,
     prepared: Prepared,
@@ -44,6 +56,8 @@ pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
     /// Parcels that were published; they ride in the next group.
     marks: Vec<ParcelKey>,
+    /// Parcels that are outstanding and were asked for once more since a publisher last took them out.
+    wanted: HashSet<ParcelKey>,
     led: bool,
     /// Write the marks even if no frame waits.
     flush: bool,
@@ -68,6 +82,10 @@ impl Core {
     pub(super) async fn commit(self: &Arc<Self>, prepared: Prepared) -> Result<Option<u64>, VaultFault> {
         self.serving()?;
         let frame = prepared.record.encode();
+        let bodies: usize = prepared.bodies.iter().map(|parcel| parcel.body.len()).sum();
+        if frame.len() + bodies > LONGEST_FRAME || prepared.bodies.len() > usize::from(u16::MAX) {
+            return Err(self.too_large());
+        }
         // INVARIANT: the semaphore is never closed.
         let _place = self.room.acquire().await.map_err(|_| VaultFault::Stopped(StopCause::Journal))?;
         let (done, waits) = oneshot::channel();
@@ -83,16 +101,42 @@ impl Core {
         }
     }
 
-    /// Notes that a parcel was published.
-    pub(super) fn mark_sent(self: &Arc<Self>, key: ParcelKey) {
-        write(&self.applied).outstanding.remove(&key);
+    /// Notes that a parcel was published, unless it was asked for once more meanwhile.
+    // INVARIANT: whoever asks for a parcel finds it outstanding and makes it wanted, or finds it gone, and then its mark stands
+    // before whatever brings it back. Held by `outbox::a_repeat_while_the_confirm_is_on_its_way_is_published_once_more`.
+    pub(super) fn mark_sent(self: &Arc<Self>, key: ParcelKey) -> Marked {
         let mut queue = lock(&self.queue);
+        if queue.wanted.remove(&key) {
+            return Marked::Wanted;
+        }
+        write(&self.applied).outstanding.remove(&key);
         queue.marks.push(key);
         if queue.marks.len() >= MARKS && !queue.led {
             queue.flush = true;
             drop(queue);
             self.lead_if_nobody_does();
         }
+        Marked::Sent
+    }
+
+    /// A publisher took a parcel out: who asked for it until now will get it.
+    pub(super) fn taken_out(&self, key: ParcelKey) {
+        lock(&self.queue).wanted.remove(&key);
+    }
+
+    /// Asks for parcels once more. Returns those that are not outstanding.
+    pub(super) fn ask_again(&self, keys: impl Iterator<Item = ParcelKey>) -> Vec<ParcelKey> {
+        let mut queue = lock(&self.queue);
+        let applied = read(&self.applied);
+        let mut missing = Vec::new();
+        for key in keys {
+            if applied.outstanding.contains_key(&key) {
+                queue.wanted.insert(key);
+            } else {
+                missing.push(key);
+            }
+        }
+        missing
     }
 
     /// Writes the marks that wait, on this thread or with the group that is being written.
@@ -212,6 +256,7 @@ impl Core {
             }
         }
         drop(journal);
+        self.weigh();
         self.count_towards_checkpoint(written);
         self.outbox.post(posts);
         for (done, index) in answers {

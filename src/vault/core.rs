@@ -1,7 +1,7 @@
 //! One open vault: its parts, and how it stops.
 //!
 //! Always: after [`Core::stop`] nothing is read, committed or acknowledged; the first cause stays. Locks are taken in the order
-//! journal, applied, store; none is held while another vault's is taken.
+//! journal, queue, applied, store; none is held while another vault's is taken.
 
 use super::{
     applied::Applied,
@@ -13,6 +13,8 @@ use super::{
     ledger::LedgerFiles,
     limits::{QUEUE_FRAMES, Tuning},
     outbox::Outbox,
+    room::{DiskRoom, JournalRoom},
+    shrink::Segments,
     store::{Store, StoreError},
 };
 use crate::{
@@ -23,9 +25,15 @@ use crate::{
 use std::{
     fs, io,
     path::PathBuf,
-    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
 };
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::Semaphore,
+};
 
 /// Hears what happens.
 pub type Listener = Arc<dyn Fn(VaultEvent) + Send + Sync>;
@@ -39,6 +47,15 @@ pub(super) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 }
 pub(super) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Does what may take long without holding up the other tasks of this worker.
+pub(super) fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        // No worker, or one that has nobody to hand its tasks to.
+        Ok(_) | Err(_) => work(),
+    }
 }
 
 /// One open vault.
@@ -61,7 +78,17 @@ pub(super) struct Core {
     pub(super) room: Semaphore,
     pub(super) settling: Mutex<Settling>,
     pub(super) settled: Condvar,
+    /// The latest time that a sweep was told, in milliseconds.
+    pub(super) swept: AtomicI64,
+    /// Who rewrites segments holds this; one at a time.
+    pub(super) segments: Arc<tokio::sync::Mutex<Segments>>,
+    /// Shared by those who put envelopes of earlier frames into the outbox again; alone while a segment loses its envelopes.
+    pub(super) envelopes: Arc<tokio::sync::RwLock<()>>,
+    pub(super) journal_room: JournalRoom,
+    pub(super) disk: Arc<DiskRoom>,
     stopped: OnceLock<StopCause>,
+    /// After it stopped: its files are let go, and it may be opened again.
+    released: AtomicBool,
 }
 
 /// What an open vault is made of.
@@ -80,11 +107,17 @@ pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) ledger: LedgerFiles,
     pub(super) settling: Settling,
+    pub(super) disk: Arc<DiskRoom>,
 }
 
 impl Core {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
+            journal_room: JournalRoom::new(parts.tuning.journal_bytes),
+            disk: parts.disk,
+            swept: AtomicI64::new(i64::MIN),
+            segments: Arc::default(),
+            envelopes: Arc::default(),
             name: parts.name,
             dir: parts.dir,
             epoch: parts.epoch,
@@ -103,6 +136,7 @@ impl Core {
             settling: Mutex::new(parts.settling),
             settled: Condvar::new(),
             stopped: OnceLock::new(),
+            released: AtomicBool::new(false),
         }
     }
 
@@ -125,15 +159,22 @@ impl Core {
         self.stopped().map_or(Ok(()), |cause| Err(VaultFault::Stopped(cause)))
     }
 
+    /// Whether it has let go of its files.
+    pub(super) fn is_released(&self) -> bool {
+        self.released.load(Ordering::Acquire)
+    }
+
     /// Stops the vault. No lock of it may be held by the caller.
     pub(super) fn stop(&self, cause: StopCause, detail: Option<String>) -> VaultFault {
         if self.stopped.set(cause).is_ok() {
-            if cause == StopCause::StoreDamaged {
-                // Opening it again must not trust the store; without the mark it would only stop once more.
-                let _ = fs::write(self.dir.join(super::open::SUSPECT), b"");
-            }
-            (self.listen)(VaultEvent::Stopped { vault: self.name, cause, detail });
-            self.release();
+            aside(|| {
+                if cause == StopCause::StoreDamaged {
+                    // Opening it again must not trust the store; without the mark it would only stop once more.
+                    let _ = fs::write(self.dir.join(super::open::SUSPECT), b"");
+                }
+                (self.listen)(VaultEvent::Stopped { vault: self.name, cause, detail });
+                self.release();
+            });
         }
         VaultFault::Stopped(self.stopped().unwrap_or(cause))
     }
@@ -147,12 +188,14 @@ impl Core {
 
     /// Lets go of the files. Waits for the group and the checkpoint that are being written, so that nobody writes when the
     /// vault is opened again.
+    // INVARIANT: a vault is opened again only behind this. Held by `damage::a_vault_is_not_opened_again_before_it_let_go`.
     fn release(&self) {
         lock(&self.journal).retire();
         let store = write(&self.store).take();
         Store::close(store);
         self.fail_waiting();
         self.settled.notify_all();
+        self.released.store(true, Ordering::Release);
     }
 
     pub(super) fn store_fault(&self, error: &StoreError) -> VaultFault {

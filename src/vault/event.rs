@@ -2,6 +2,7 @@
 //!
 //! Always: counts, sizes and causes only; nothing personal, no key, no name of a person or message.
 
+use super::room::Room;
 use crate::{identifier::VaultName, relay::ports::StopCause};
 use std::time::Duration;
 
@@ -62,6 +63,46 @@ pub enum VaultEvent {
         /// Which.
         vault: VaultName,
     },
+    /// A closed segment of its journal was rewritten without envelopes.
+    Shrunk {
+        /// Which.
+        vault: VaultName,
+        /// The segment's number.
+        segment: u64,
+        /// How many bytes it took.
+        before: u64,
+        /// How many it takes now.
+        after: u64,
+    },
+    /// A closed segment could not be rewritten; it stays as it is.
+    NotShrunk {
+        /// Which.
+        vault: VaultName,
+        /// The segment's number.
+        segment: u64,
+        /// The system's words for it; none if the segment is damaged.
+        detail: Option<String>,
+    },
+    /// Whether its journal has room has changed.
+    JournalRoom {
+        /// Which.
+        vault: VaultName,
+        /// What it has now.
+        room: Room,
+        /// How many bytes the journal takes.
+        bytes: u64,
+        /// How many it may take.
+        quota: u64,
+    },
+    /// Whether the disk has room has changed.
+    DiskRoom {
+        /// What it has now.
+        room: Room,
+        /// How many bytes are free.
+        free: u64,
+        /// With fewer than this, no vault takes in anything more.
+        floor: u64,
+    },
     /// The disk was full; the ballast was given up to open a vault.
     BallastFreed,
 }
@@ -73,7 +114,7 @@ pub enum RebuildReason {
     Unreadable,
     /// It ends before what the manifest says is in it.
     Behind,
-    /// A row was found missing or changed while it served.
+    /// A row was found missing or changed, while it served or when it was opened.
     RowDamaged,
     /// An earlier rebuild was cut short.
     Unfinished,

@@ -3,7 +3,10 @@
 //! Always: rows are final (row key, sealed value) pairs, so replay opens nothing. Parcels stand here with the SHA-256 of their
 //! envelope; the envelopes follow the group, so they can be dropped later without touching what the tags cover.
 
-use super::codec::{Put, Take, len32};
+use super::{
+    codec::{Put, Take, len32},
+    links::Links,
+};
 use crate::{
     calendar::Timestamp,
     identifier::{MessageId, MessageType, PrincipalId},
@@ -106,6 +109,8 @@ pub(super) struct Handled {
     /// Salt and entry, sealed beside the log.
     pub(super) entry: Vec<u8>,
     pub(super) rows: Vec<RowChange>,
+    /// How the rows change the links.
+    pub(super) links: Links,
     pub(super) parcels: Vec<ParcelRecord>,
 }
 
@@ -178,6 +183,14 @@ impl Record {
         from.end().map(|()| record)
     }
 
+    /// When the message expires that was handled in it.
+    pub(super) fn expires(&self) -> Option<Timestamp> {
+        match self {
+            Self::Handled(handled) => Some(handled.expires),
+            Self::Sent(_) | Self::Again(_) | Self::Forgotten { .. } => None,
+        }
+    }
+
     /// The parcels that stand in it.
     pub(super) fn parcels(&self) -> &[ParcelRecord] {
         match self {
@@ -205,6 +218,7 @@ impl Handled {
                 None => out.u8(0),
             }
         }
+        self.links.put(out);
         out.u16(u16::try_from(self.parcels.len()).unwrap_or(u16::MAX));
         for parcel in &self.parcels {
             out.extend_from_slice(parcel.id.as_bytes());
@@ -239,6 +253,7 @@ impl Handled {
                 }
             })
             .collect::<Option<_>>()?;
+        let links = Links::take(from)?;
         let parcels = (0..from.u16()?)
             .map(|_| {
                 Some(ParcelRecord {
@@ -256,7 +271,7 @@ impl Handled {
                 })
             })
             .collect::<Option<_>>()?;
-        Some(Self { message, expires, memory, commitment, entry, rows, parcels })
+        Some(Self { message, expires, memory, commitment, entry, rows, links, parcels })
     }
 }
 
@@ -284,6 +299,7 @@ mod tests {
                 commitment: Commitment([4; 32]),
                 entry: vec![],
                 rows: vec![(Tree::Link.row(&[&[1]]), None), (Tree::Person.row(&[&[1]]), Some(Arc::from([9].as_slice())))],
+                links: Links::default(),
                 parcels: vec![ParcelRecord::of(&parcel)],
             }),
             Record::Sent(vec![key]),

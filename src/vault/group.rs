@@ -154,6 +154,17 @@ fn group(key: &MacKey, bytes: &[u8]) -> Option<Group> {
     Some(Group { first: header.first, previous: header.previous, tag, records, length: length.next_multiple_of(ALIGN) })
 }
 
+/// Writes the group at the beginning of these bytes without its envelopes.
+pub(super) fn drop_envelopes(key: &MacKey, bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let Opened { header, tag, .. } = open(key, bytes)?;
+    let kept = bytes.get(..HEADER_LEN + header.frames + TAG_LEN)?;
+    out.extend_from_slice(kept.get(..4)?);
+    out.extend_from_slice(&dropped_mark(key, &tag)?);
+    out.extend_from_slice(kept.get(8..)?);
+    out.resize(out.len().next_multiple_of(ALIGN), 0);
+    Some(())
+}
+
 /// How many bytes must be read to open the frames of the group with this header.
 pub(super) fn frames_end(header: &[u8; HEADER_LEN]) -> Option<usize> {
     Header::take(&mut Take(header)).map(|header| HEADER_LEN + header.frames + TAG_LEN)
@@ -222,6 +233,7 @@ mod tests {
             memory: vec![1],
             commitment: Commitment([0; 32]),
             entry: vec![2],
+            links: crate::vault::links::Links::default(),
             rows: vec![],
             parcels: parcels.iter().map(|parcel| ParcelRecord::of(parcel)).collect(),
         })
@@ -257,18 +269,23 @@ mod tests {
 
     #[test]
     fn a_group_whose_envelopes_were_dropped_keeps_its_tag() {
-        let (keyring, mut bytes) = (keyring(), written(&keyring()));
+        let (keyring, bytes) = (keyring(), written(&keyring()));
         let Found::Group(whole) = read(keyring.journal(), &bytes) else { panic!("not a group") };
         let end = frames_end(bytes.first_chunk().unwrap()).unwrap();
         let at = |bytes: &[u8], frame| envelopes(keyring.journal(), &bytes[..end], frame).unwrap();
         let offsets: Vec<_> = at(&bytes, 1).parcels.iter().map(|(_, at)| at.unwrap() - end as u64).collect();
         assert_eq!((at(&bytes, 1).sequence, offsets), (8, vec![6]));
-        bytes[4..8].copy_from_slice(&dropped_mark(keyring.journal(), &whole.tag).unwrap());
-        bytes.truncate(end);
-        bytes.resize(end.next_multiple_of(ALIGN), 0);
-        let Found::Group(without) = read(keyring.journal(), &bytes) else { panic!("not a group") };
-        assert_eq!((whole.tag, whole.records), (without.tag, without.records));
-        assert!(at(&bytes, 0).parcels.iter().all(|(_, at)| at.is_none()));
+        let mut rest = Vec::new();
+        drop_envelopes(keyring.journal(), &bytes, &mut rest).unwrap();
+        let Found::Group(without) = read(keyring.journal(), &rest) else { panic!("not a group") };
+        assert_eq!((whole.tag, whole.records, rest.len()), (without.tag, without.records, without.length));
+        assert_eq!(without.length, end.next_multiple_of(ALIGN));
+        assert!(at(&rest, 0).parcels.iter().all(|(_, at)| at.is_none()));
+        let mut again = Vec::new();
+        drop_envelopes(keyring.journal(), &rest, &mut again).unwrap();
+        assert_eq!(again, rest);
+        rest[4] ^= 1;
+        assert!(matches!(read(keyring.journal(), &rest), Found::Invalid), "a mark that nobody authenticated");
     }
 
     #[test]

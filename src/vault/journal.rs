@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! journal/<number, 16 digits>.seg = segment header(96) ‖ groups ‖ zeros
-//! segment header = magic(8) ‖ number(8) ‖ first sequence(8) ‖ tag of the group before(32) ‖ 0(8) ‖ tag(32)
+//! segment header = magic(8) ‖ number(8) ‖ first sequence(8) ‖ tag of the group before(32) ‖ form(8) ‖ tag(32)
 //! ```
 //!
 //! Always: one write and one sync for each group; a segment is durable with its folder before a group goes into it. After a
-//! failed write or sync the journal refuses everything: what the disk holds is only known after reading it again.
+//! failed write or sync the journal refuses everything: what the disk holds is only known after reading it again. Places in
+//! a segment hold only while its form is [`Form::Whole`], and a file never changes its form: another takes its place.
 //! Absent: what frames mean.
 
 use super::{
@@ -26,6 +27,8 @@ use std::{
 
 const MAGIC: &[u8; 8] = b"NKSEG1\0\0";
 pub(super) const SEGMENT_HEADER: u64 = 96;
+/// How the name of a segment that is being rewritten ends.
+pub(super) const UNFINISHED: &str = "new";
 
 /// The journal, open for appending. Only the committer has it.
 pub(super) struct Journal {
@@ -34,6 +37,8 @@ pub(super) struct Journal {
     position: Position,
     /// How long the file is; zeros from the position on.
     allocated: u64,
+    /// How long the files of all other segments are.
+    closed: u64,
     segment_bytes: u64,
     failed: bool,
     buffer: Vec<u8>,
@@ -44,23 +49,63 @@ pub(super) fn segment_path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:016}.seg"))
 }
 
-/// The header of a segment.
-pub(super) fn segment_header(key: &MacKey, number: u64, first: u64, previous: &[u8; 32]) -> Vec<u8> {
-    let mut header = MAGIC.to_vec();
-    header.u64(number);
-    header.u64(first);
-    header.extend_from_slice(previous);
-    header.u64(0);
-    let tag = key.tag(&[&header]);
-    header.extend_from_slice(&tag);
-    header
+/// Whether a segment holds the envelopes of its parcels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Every group lies where it was written.
+    Whole = 0,
+    /// Rewritten without envelopes: the groups lie elsewhere than they did.
+    Shrunk = 1,
+}
+
+/// What the header of a segment says besides its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SegmentHeader {
+    /// The sequence of its first frame.
+    pub(super) first: u64,
+    /// The tag of the group before.
+    pub(super) previous: [u8; 32],
+    pub(super) form: Form,
+}
+
+impl SegmentHeader {
+    pub(super) fn encode(&self, key: &MacKey, number: u64) -> Vec<u8> {
+        let mut header = MAGIC.to_vec();
+        header.u64(number);
+        header.u64(self.first);
+        header.extend_from_slice(&self.previous);
+        header.u64(self.form as u64);
+        let tag = key.tag(&[&header]);
+        header.extend_from_slice(&tag);
+        header
+    }
+
+    /// Reads the header at the beginning of these bytes, if its tag holds and it is this segment's.
+    pub(super) fn read(key: &MacKey, bytes: &[u8], number: u64) -> Option<Self> {
+        let bytes = bytes.get(..usize::try_from(SEGMENT_HEADER).ok()?)?;
+        let mut from = Take(bytes);
+        (&from.array()? == MAGIC && from.u64()? == number).then_some(())?;
+        let (first, previous) = (from.u64()?, from.array()?);
+        let form = match from.u64()? {
+            0 => Form::Whole,
+            1 => Form::Shrunk,
+            _ => return None,
+        };
+        let header = Self { first, previous, form };
+        (bytes == header.encode(key, number)).then_some(header)
+    }
+
+    /// Whether it follows the group with this tag, before this sequence.
+    pub(super) fn follows(&self, sequence: u64, tag: &[u8; 32]) -> bool {
+        (self.first, &self.previous) == (sequence, tag)
+    }
 }
 
 /// Makes a segment, durable with its folder.
-fn create_segment(dir: &Path, key: &MacKey, number: u64, first: u64, previous: &[u8; 32]) -> io::Result<File> {
+fn create_segment(dir: &Path, key: &MacKey, number: u64, first: u64, previous: [u8; 32]) -> io::Result<File> {
     // A file of this number can only be the rest of an attempt that failed before any group went in.
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(segment_path(dir, number))?;
-    file.write_all_at(&segment_header(key, number, first, previous), 0)?;
+    file.write_all_at(&SegmentHeader { first, previous, form: Form::Whole }.encode(key, number), 0)?;
     file.sync_all()?;
     sync_dir(dir)?;
     Ok(file)
@@ -72,18 +117,37 @@ pub(super) const BEGINNING: Position = Position { segment: 1, offset: SEGMENT_HE
 /// Makes the first segment of a new vault.
 pub(super) fn create(dir: &Path, key: &MacKey) -> io::Result<()> {
     fs::create_dir(dir)?;
-    create_segment(dir, key, BEGINNING.segment, BEGINNING.sequence, &BEGINNING.tag).map(drop)
+    create_segment(dir, key, BEGINNING.segment, BEGINNING.sequence, BEGINNING.tag).map(drop)
 }
 
 impl Journal {
     /// The journal after replay: it ends at this position, and the file of its segment is as long as that.
-    pub(super) const fn resume(dir: PathBuf, file: File, position: Position, segment_bytes: u64) -> Self {
-        Self { dir, file, position, allocated: position.offset, segment_bytes, failed: false, buffer: Vec::new() }
+    pub(super) fn resume(dir: PathBuf, file: File, position: Position, segment_bytes: u64) -> io::Result<Self> {
+        let others = segments(&dir)?.into_iter().filter(|number| *number != position.segment);
+        let closed = others.map(|number| Ok(fs::metadata(segment_path(&dir, number))?.len())).sum::<io::Result<u64>>()?;
+        Ok(Self { dir, file, position, allocated: position.offset, closed, segment_bytes, failed: false, buffer: Vec::new() })
     }
 
     /// Where the next group goes.
     pub(super) const fn position(&self) -> &Position {
         &self.position
+    }
+
+    /// How many bytes all segments take.
+    pub(super) const fn size(&self) -> u64 {
+        self.closed + self.allocated
+    }
+
+    /// Puts a rewritten segment in the place of a closed one, if nothing has failed. Not yet durable in the folder.
+    pub(super) fn exchange(&mut self, number: u64, new: &Path) -> io::Result<()> {
+        if self.failed || number >= self.position.segment {
+            return Err(io::Error::other("the journal takes nothing more"));
+        }
+        let place = segment_path(&self.dir, number);
+        let (before, after) = (fs::metadata(&place)?.len(), fs::metadata(new)?.len());
+        fs::rename(new, place)?;
+        self.closed = (self.closed + after).saturating_sub(before);
+        Ok(())
     }
 
     /// Makes these frames durable as one group. Returns where it begins.
@@ -138,7 +202,8 @@ impl Journal {
     /// Goes on in a new segment.
     fn roll(&mut self, key: &MacKey) -> io::Result<()> {
         let number = self.position.segment + 1;
-        self.file = create_segment(&self.dir, key, number, self.position.sequence, &self.position.tag)?;
+        self.file = create_segment(&self.dir, key, number, self.position.sequence, self.position.tag)?;
+        self.closed += self.allocated;
         self.position = Position { segment: number, offset: SEGMENT_HEADER, previous: None, ..self.position };
         self.allocated = SEGMENT_HEADER;
         Ok(())
@@ -157,13 +222,15 @@ pub(super) fn segments(dir: &Path) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// What a segment's header says, if its tag holds: the first sequence and the tag of the group before.
-pub(super) fn read_header(key: &MacKey, bytes: &[u8], number: u64) -> Option<(u64, [u8; 32])> {
-    let mut from = Take(bytes.get(..usize::try_from(SEGMENT_HEADER).ok()?)?);
-    (&from.array()? == MAGIC && from.u64()? == number).then_some(())?;
-    let (first, previous) = (from.u64()?, from.array()?);
-    (bytes.get(..segment_header(key, number, first, &previous).len())? == segment_header(key, number, first, &previous))
-        .then_some((first, previous))
+/// Removes what is left of a segment that was being rewritten when the vault ended.
+pub(super) fn remove_unfinished(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == UNFINISHED) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Why a parcel could not be read again.
@@ -176,6 +243,9 @@ pub(super) enum ReadError {
 }
 
 /// The parcels of a frame, read again and checked against the group's tag. `None` when their envelopes were dropped.
+///
+/// The place is used only after the header of the same open file said that it still holds, so a rewrite at the same time
+/// leads to the right bytes or to `None`.
 pub(super) fn read_parcels(dir: &Path, key: &MacKey, location: Location, sequence: u64) -> Result<Option<Vec<Parcel>>, ReadError> {
     let read = |file: &File, offset: u64, length: usize| {
         let mut bytes = vec![0; length];
@@ -187,6 +257,11 @@ pub(super) fn read_parcels(dir: &Path, key: &MacKey, location: Location, sequenc
     };
     let file = File::open(segment_path(dir, location.segment)).map_err(|_| ReadError::Io)?;
     let size = file.metadata().map_err(|_| ReadError::Io)?.len();
+    let header = read(&file, 0, usize::try_from(SEGMENT_HEADER).map_err(|_| ReadError::Damaged)?)?;
+    match SegmentHeader::read(key, &header, location.segment).ok_or(ReadError::Damaged)?.form {
+        Form::Whole => {}
+        Form::Shrunk => return Ok(None),
+    }
     let header = read(&file, location.offset, group::HEADER_LEN)?;
     let length = header.first_chunk().and_then(group::frames_end).filter(|length| *length as u64 <= size);
     let bytes = read(&file, location.offset, length.ok_or(ReadError::Damaged)?)?;

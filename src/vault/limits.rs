@@ -11,6 +11,9 @@ pub(super) const CHUNK: usize = 24 << 10;
 pub(super) const STORE_BATCH: usize = 512;
 /// How many bytes of frames and parcels are gathered into one group, unless one frame alone is longer.
 pub(super) const GROUP_BYTES: usize = 4 << 20;
+/// How many bytes a frame may have with its envelopes: far below what four bytes can tell, far above what one message can
+/// change. A longer one is refused before anything is written.
+pub(super) const LONGEST_FRAME: usize = 1 << 30;
 /// How many frames wait for the committer; who comes later waits before queueing.
 pub(super) const QUEUE_FRAMES: usize = 4_096;
 /// The journal is extended with zeros by as much as it has, between these bounds: overwriting what is allocated makes a
@@ -42,6 +45,10 @@ pub struct Tuning {
     pub cache_bytes: u64,
     /// How long a vault that did not open is left alone.
     pub retry_after: std::time::Duration,
+    /// With a journal of this many bytes, a vault takes in nothing more.
+    pub journal_bytes: u64,
+    /// With fewer bytes than this left on the disk, no vault takes in anything more.
+    pub free_bytes: u64,
 }
 
 impl Default for Tuning {
@@ -52,6 +59,8 @@ impl Default for Tuning {
             checkpoint_rows: 50_000,
             cache_bytes: 4 << 20,
             retry_after: std::time::Duration::from_secs(5),
+            journal_bytes: 64 << 30,
+            free_bytes: 512 << 20,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! with the tag in hexadecimal. Absent: protection against an old manifest put back together with all else; the ledger's
 //! anchors are for that.
 
+use super::links::Links;
 use crate::{keyring::MacKey, ledger::Frontier};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -40,6 +41,8 @@ pub(super) struct Manifest {
     pub(super) position: Position,
     /// The ledger up to there.
     pub(super) ledger: Frontier,
+    /// Which names led to persons.
+    pub(super) links: Links,
     /// How many parcels were not yet published.
     pub(super) outstanding: u64,
     /// Messages that expired up to here, in milliseconds, are forgotten.

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Always: an id is kept until 10 minutes after its message expired, then forgotten with a floor: whatever expired at or below
-//! the floor may have been handled, so it is denied whatever the clock says. Absent: the clock.
+//! the floor may have been handled, so it is denied whatever the clock says. A reply can be sent again until it was published
+//! and its request expired. Absent: the clock.
 
 use super::{
     applied::MessageRow,
@@ -22,7 +23,7 @@ use crate::{
     ledger::Promise,
     relay::ports::{Answer, Frame, Journalled, MessageKey, Remembered, Repeated, ReplyKept, StopCause, VaultFault},
 };
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 impl Core {
     fn blind(&self, message: &MessageKey) -> Blind {
@@ -48,15 +49,26 @@ impl Core {
         let parts = from.array().zip(from.array()).zip(from.i64());
         match parts {
             Some(((digest, promise), expires)) if expires == row.expires.millis() => {
-                Ok(Some(Remembered { digest, reply: ReplyKept::Yes, promise }))
+                Ok(Some(Remembered { digest, reply: self.kept(&row), promise }))
             }
             _ => Err(self.damaged()),
         }
     }
 
-    /// Seals a frame and makes it durable.
+    /// Whether a message's envelopes are kept: until it expired, as far as any sweep knew, and all are published.
+    // INVARIANT: what is kept is on disk. A segment is rewritten when all its messages expired at or below the floor.
+    // Held by `shrink::a_reply_is_gone_once_it_was_published_and_its_request_expired`.
+    fn kept(&self, row: &MessageRow) -> ReplyKept {
+        let applied = read(&self.applied);
+        let until = applied.floor.max(Timestamp::from_millis(self.swept.load(Ordering::Acquire)));
+        let published = (0..row.parcels).all(|ordinal| !applied.outstanding.contains_key(&ParcelKey { sequence: row.sequence, ordinal }));
+        if row.parcels > 0 && row.expires <= until && published { ReplyKept::Gone } else { ReplyKept::Yes }
+    }
+
+    /// Seals a frame and makes it durable, if there is room.
     pub(super) async fn commit_frame(self: &Arc<Self>, frame: Frame) -> Result<Journalled, VaultFault> {
         self.serving()?;
+        self.has_room()?;
         let prepared = self.prepare(frame)?;
         let index = self.commit(prepared).await?;
         // A handled message always has an entry.
@@ -68,13 +80,15 @@ impl Core {
         let mut memory = [frame.digest, Promise::of(&frame.sealing).0].concat();
         memory.extend_from_slice(&frame.expires.millis().to_be_bytes());
         let entry = crate::wiped::Wiped::from([frame.sealing.salt.0.as_slice(), &frame.sealing.entry].concat());
+        let (rows, links) = self.seal_changes(frame.changes)?;
         let record = Record::Handled(Handled {
             message,
             expires: frame.expires,
             memory: self.seal(&MessageRow::key(message), &memory)?,
             entry: self.seal(&Tree::Entry.row(&[&frame.commitment.0]), &entry)?,
             commitment: frame.commitment,
-            rows: self.seal_changes(frame.changes)?,
+            rows,
+            links,
             parcels: frame.parcels.iter().map(ParcelRecord::of).collect(),
         });
         Ok(Prepared { record, bodies: frame.parcels.into_iter().map(Arc::new).collect(), posts: Posts::Own })
@@ -82,13 +96,11 @@ impl Core {
 
     /// Puts the parcels of a message into the outbox again.
     pub(super) async fn repeat(self: &Arc<Self>, message: &MessageKey) -> Result<Repeated, VaultFault> {
+        // Until the frame is queued, no segment loses the envelopes that it speaks of; see `Core::shrink`.
+        let _kept = self.envelopes.read().await;
         let Some(row) = self.message(self.blind(message))? else { return Ok(Repeated::Gone) };
         let (sequence, location) = (row.sequence, row.location);
-        let missing: Vec<ParcelKey> = {
-            let applied = read(&self.applied);
-            let keys = (0..row.parcels).map(|ordinal| ParcelKey { sequence, ordinal });
-            keys.filter(|key| !applied.outstanding.contains_key(key)).collect()
-        };
+        let missing = self.ask_again((0..row.parcels).map(|ordinal| ParcelKey { sequence, ordinal }));
         if missing.is_empty() {
             return Ok(Repeated::Sent);
         }
@@ -109,6 +121,7 @@ impl Core {
 
     /// Forgets what expired more than 10 minutes ago. Returns how many messages were forgotten.
     pub(super) async fn sweep(self: &Arc<Self>, now: Timestamp) -> Result<u64, VaultFault> {
+        self.swept.fetch_max(now.millis(), Ordering::AcqRel);
         let before = span(now.seconds().saturating_sub(KEPT_AFTER_EXPIRY));
         let mut forgotten = 0;
         loop {

@@ -11,29 +11,35 @@
 //! ```
 //!
 //! Always: the journal is what happened, in order; the store is where it can be found. A frame is acknowledged after its group
-//! was synced. The first failed write stops the vault, and only this one. No value lies on disk unsealed. Absent: clocks and
-//! timers; what any of it means.
+//! was synced. The first failed write stops the vault, and only this one. No value lies on disk unsealed. Without room a vault
+//! takes in nothing, and still shows, publishes and forgets. Absent: clocks and timers; what any of it means.
 
 mod applied;
 mod checkpoint;
+mod close;
 mod codec;
 mod committer;
 mod core;
+mod entries;
 mod event;
 pub mod filter;
 mod frame;
 mod group;
+mod handle;
 mod inspect;
 mod journal;
 mod ledger;
 mod limits;
+mod links;
 mod manifest;
 mod memory;
 mod open;
 mod outbox;
 mod person;
 mod replay;
+mod room;
 mod rows;
+mod shrink;
 mod store;
 mod vaults;
 
@@ -41,9 +47,11 @@ pub use self::{
     core::Listener,
     event::{RebuildReason, VaultEvent},
     filter::{FilterError, FilterInstalled},
+    handle::{Caretaker, DiskVault},
     inspect::{Flaw, inspect},
     limits::Tuning,
     open::CreateError,
     outbox::{Dispatch, Outbox, OutboxLimits, OutboxLoad},
-    vaults::{DataFolderError, DiskVault, Settings, Vaults},
+    room::Room,
+    vaults::{DataFolderError, Settings, Vaults},
 };

@@ -7,16 +7,18 @@
 use super::{
     applied::{Applied, read_outbox_row},
     checkpoint::{CutError, Settling, finish_cut, write_cut},
-    core::{Core, Listener, Parts, lock, read},
+    core::{Core, Listener, Parts},
     event::{RebuildReason, VaultEvent},
     filter::FilterInstalled,
     frame::{Location, ParcelKey},
     journal::{self, BEGINNING},
     ledger::LedgerFiles,
     limits::Tuning,
+    links::Links,
     manifest::{self, Manifest, Position, sync_dir},
     outbox::{Outbox, Posted},
     replay::{Shown, replay},
+    room::DiskRoom,
     store::{Sentinel, Store, StoreError},
 };
 use crate::{
@@ -58,6 +60,7 @@ pub(super) struct Surroundings {
     pub(super) outbox: Outbox,
     pub(super) listen: Listener,
     pub(super) tuning: Tuning,
+    pub(super) disk: Arc<DiskRoom>,
 }
 
 /// Why a vault could not be made.
@@ -96,6 +99,7 @@ pub(super) fn create(around: &Surroundings, name: VaultName) -> Result<(), Creat
         epoch: 1,
         position: BEGINNING,
         ledger: Frontier::default(),
+        links: Links::default(),
         outstanding: 0,
         floor: i64::MIN,
     };
@@ -163,8 +167,9 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
     let manifest = Manifest::read(&dir, keyring.manifest(), &name.to_string()).map_err(disk(StopCause::Manifest))?;
     let found = Found { manifest: manifest.ok_or((StopCause::Manifest, None))?, keyring, dir };
 
-    let mut base = base(around, name, &found)?;
     let (tuning, journal_dir) = (&around.tuning, found.dir.join(JOURNAL));
+    journal::remove_unfinished(&journal_dir).map_err(disk(StopCause::Journal))?;
+    let mut base = base(around, name, &found)?;
     let mut gathered = 0_u64;
     let replayed = {
         let Base { store, ledger, applied, from, .. } = &mut base;
@@ -194,17 +199,24 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
         // The store knows frames that the journal no longer has.
         return Err((StopCause::JournalDamaged, None));
     }
+    let held = Links::held(&found.keyring, &store, &applied).map_err(|error| (error.cause(), Some(error.detail())))?;
+    if held != applied.links && rebuild.is_none() {
+        // A link was lost, or one came from elsewhere.
+        Store::close(Some(store));
+        fs::write(found.dir.join(SUSPECT), b"").map_err(disk(StopCause::Store))?;
+        return recover(around, name, found.dir, runtime, began);
+    }
+    // After a rebuild the journal has said all.
+    applied.links = held;
     applied.replayed(position);
-    let mut settling = Settling::default();
+    let mut settling = Settling::since(found.manifest.position);
     if rebuild.is_some() || ledger.size() > found.manifest.ledger.size() {
         let cut = applied.cut(position);
         write_cut(&store, &mut ledger, &cut)
             .and_then(|_| finish_cut(&found.dir, found.keyring.manifest(), name, found.manifest.epoch, &store, &mut ledger, &cut))
             .map_err(cut_failure)?;
         applied.settled();
-        settling.last = Some(position);
-    } else if position == found.manifest.position {
-        settling.last = Some(position);
+        settling = Settling::since(position);
     }
     if rebuild.is_some() {
         unmark(&found.dir).map_err(disk(StopCause::Store))?;
@@ -234,7 +246,9 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
         store,
         ledger,
         settling,
+        disk: Arc::clone(&around.disk),
     }));
+    core.weigh();
     repost(&core, outstanding);
     Ok(core)
 }
@@ -296,7 +310,7 @@ fn trusted(around: &Surroundings, found: &Found) -> Result<Result<Base, RebuildR
     Ok(Ok(Base {
         store,
         ledger,
-        applied: Applied::new(found.manifest.ledger.clone(), floor, outstanding),
+        applied: Applied::new(found.manifest.ledger.clone(), found.manifest.links, floor, outstanding),
         from: *position,
         rebuild: None,
         reach: sentinel.map_or(0, |sentinel| sentinel.sequence),
@@ -337,7 +351,7 @@ fn anew(around: &Surroundings, found: &Found, reason: RebuildReason) -> Result<B
     Ok(Base {
         store,
         ledger: LedgerFiles::anew(dir.join(LEDGER)),
-        applied: Applied::new(Frontier::default(), Timestamp::from_millis(i64::MIN), HashMap::new()),
+        applied: Applied::new(Frontier::default(), Links::default(), Timestamp::from_millis(i64::MIN), HashMap::new()),
         from: BEGINNING,
         rebuild: Some(reason),
         reach: found.manifest.position.sequence,
@@ -353,69 +367,6 @@ fn unmark(dir: &Path) -> io::Result<()> {
         }
     }
     sync_dir(dir)
-}
-
-/// Closes a vault: marks and a checkpoint are written, then its files are let go.
-pub(super) fn close(core: &Arc<Core>) -> Result<(), VaultFault> {
-    core.serving()?;
-    while core.marks() > 0 && core.stopped().is_none() {
-        core.flush_marks();
-        std::thread::yield_now();
-    }
-    core.checkpoint()?;
-    core.outbox.withdraw(core.name);
-    core.shut();
-    (core.listen)(VaultEvent::Closed { vault: core.name });
-    Ok(())
-}
-
-/// Whether a vault has something to do before anyone asks: frames behind its manifest, or parcels to publish.
-pub(super) fn is_unfinished(dir: &Path) -> bool {
-    let Some(manifest) = Manifest::glance(dir) else { return true };
-    let position = manifest.position;
-    manifest.outstanding > 0 || dir.join(REBUILDING).exists() || goes_on(&dir.join(JOURNAL), &position).unwrap_or(true)
-}
-
-fn goes_on(journal: &Path, position: &Position) -> io::Result<bool> {
-    use std::os::unix::fs::FileExt;
-    if journal::segment_path(journal, position.segment + 1).exists() {
-        return Ok(true);
-    }
-    let mut next = [0; 64];
-    let read = File::open(journal::segment_path(journal, position.segment))?.read_at(&mut next, position.offset)?;
-    Ok(next.iter().take(read).any(|byte| *byte != 0))
-}
-
-impl Core {
-    /// The ledger as far as it is durable.
-    pub(super) fn ledger(&self) -> Frontier {
-        read(&self.applied).ledger.clone()
-    }
-
-    /// Recomputes the ledger's edge from all that is in its files and behind them.
-    pub(super) fn recompute_ledger(&self) -> Result<Frontier, VaultFault> {
-        let mut frontier = Frontier::default();
-        let recomputed = {
-            let files = lock(&self.ledger);
-            files.recompute(&mut frontier).map(|()| files.size())
-        };
-        let from_files = recomputed.map_err(|error| self.io_fault(StopCause::Ledger, &error))?;
-        for index in from_files..self.ledger().size() {
-            let (commitment, _) = self.sealed_entry(index)?.ok_or_else(|| self.stop(StopCause::Ledger, None))?;
-            frontier.append(&commitment);
-        }
-        Ok(frontier)
-    }
-
-    pub(super) fn sealed_entry(&self, index: u64) -> Result<Option<super::ledger::SealedEntry>, VaultFault> {
-        self.serving()?;
-        // Memory first: a checkpoint moves entries from there to the files, never back.
-        if let Some(entry) = read(&self.applied).entry(index) {
-            return Ok(Some(entry));
-        }
-        let result = lock(&self.ledger).entry(index);
-        result.map_err(|error| self.io_fault(StopCause::Ledger, &error))
-    }
 }
 
 impl Applied {

@@ -5,6 +5,7 @@
 //! Absent: publishing, deadlines and the time between tries.
 
 use super::{
+    committer::Marked,
     core::{Core, lock},
     frame::{Location, ParcelKey},
 };
@@ -152,6 +153,12 @@ impl Outbox {
         if !queue.posted.is_empty() {
             self.0.arrived.notify_one();
         }
+        drop(queue);
+        if let Some(posted) = &posted
+            && let Some(vault) = posted.vault.upgrade()
+        {
+            vault.taken_out(posted.key);
+        }
         posted
     }
 }
@@ -213,14 +220,14 @@ impl Dispatch {
         self.posted.as_ref().is_none_or(|posted| posted.vault.upgrade().is_none_or(|core| core.serving().is_err()))
     }
 
-    /// It was published and confirmed, or is past its deadline: it leaves the outbox for good. The mark becomes durable with
-    /// the vault's next group; if it is lost, the same bytes are published again.
+    /// It was published and confirmed, or is past its deadline: it leaves the outbox for good, unless its message came again
+    /// meanwhile; then it goes back. The mark becomes durable with the vault's next group; if it is lost, the same bytes are
+    /// published again.
     pub fn settle(mut self) {
-        if let Some(posted) = self.posted.take() {
-            if let Some(vault) = posted.vault.upgrade() {
-                vault.mark_sent(posted.key);
-            }
-            Returned { outbox: self.outbox.clone(), posted: Some(posted) }.leave();
+        let returned = Returned { outbox: self.outbox.clone(), posted: self.posted.take() };
+        match returned.mark() {
+            Marked::Sent => returned.leave(),
+            Marked::Wanted => drop(returned),
         }
     }
 }
@@ -244,6 +251,11 @@ struct Returned {
 }
 
 impl Returned {
+    fn mark(&self) -> Marked {
+        let vault = self.posted.as_ref().and_then(|posted| Some((posted.vault.upgrade()?, posted.key)));
+        vault.map_or(Marked::Sent, |(vault, key)| vault.mark_sent(key))
+    }
+
     fn keep(mut self) -> Option<Posted> {
         self.posted.take()
     }

@@ -7,7 +7,7 @@
 use super::{
     frame::{Location, Record},
     group::{self, Found},
-    journal::{Journal, SEGMENT_HEADER, read_header, segment_path, segments},
+    journal::{Journal, SEGMENT_HEADER, SegmentHeader, segment_path, segments},
     manifest::{Position, sync_dir},
 };
 use crate::{keyring::MacKey, relay::ports::StopCause};
@@ -55,12 +55,12 @@ pub(super) fn replay(
     let mut segment = from.segment;
     loop {
         let bytes = fs::read(segment_path(dir, segment)).map_err(|_| StopCause::Journal)?;
-        let header = read_header(key, &bytes, segment);
+        let header = SegmentHeader::read(key, &bytes, segment);
         if segment == from.segment {
             begins(key, &bytes, header, from).ok_or(damaged)?;
         } else {
             match header {
-                Some(header) if header == (position.sequence, position.tag) => {
+                Some(header) if header.follows(position.sequence, &position.tag) => {
                     position = Position { segment, offset: SEGMENT_HEADER, previous: None, ..position };
                 }
                 Some(_) => return Err(damaged),
@@ -123,10 +123,10 @@ pub(super) fn replay(
 }
 
 /// Whether the position stands in this segment: the group before it, or the header, has the tag it names.
-fn begins(key: &MacKey, bytes: &[u8], header: Option<(u64, [u8; 32])>, from: &Position) -> Option<()> {
+fn begins(key: &MacKey, bytes: &[u8], header: Option<SegmentHeader>, from: &Position) -> Option<()> {
     let header = header?;
     match from.previous {
-        None => (header == (from.sequence, from.tag) && from.offset == SEGMENT_HEADER).then_some(()),
+        None => (header.follows(from.sequence, &from.tag) && from.offset == SEGMENT_HEADER).then_some(()),
         Some(previous) => match group::read(key, bytes.get(usize::try_from(previous).ok()?..)?) {
             Found::Group(group) => (group.tag == from.tag && previous + group.length as u64 == from.offset).then_some(()),
             Found::Nothing | Found::Invalid => None,
@@ -144,5 +144,5 @@ fn finish(dir: &Path, bytes: &[u8], position: Position, segment_bytes: u64) -> R
         .and_then(|()| file.write_all_at(again, begin))
         .and_then(|()| file.sync_all())
         .map_err(|_| StopCause::Journal)?;
-    Ok(Journal::resume(dir.to_owned(), file, position, segment_bytes))
+    Journal::resume(dir.to_owned(), file, position, segment_bytes).map_err(|_| StopCause::Journal)
 }

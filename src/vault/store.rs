@@ -145,6 +145,16 @@ impl Store {
         .map(|rows| rows.into_iter().filter_map(|(key, value)| Some((key?, value))).collect())
     }
 
+    /// Shows every key that begins with this.
+    pub(super) fn each_key(&self, prefix: &RowKey, mut show: impl FnMut(RowKey)) -> Result<(), StoreError> {
+        guarded(|| {
+            for key in self.db.scan_prefix(prefix.as_bytes()).keys() {
+                RowKey::from_stored(&key?).into_iter().for_each(&mut show);
+            }
+            Ok(())
+        })
+    }
+
     /// Writes rows; durable only after [`Self::seal_up_to`].
     pub(super) fn write<'a>(&self, rows: impl Iterator<Item = (&'a RowKey, Option<&'a [u8]>)>) -> Result<u64, StoreError> {
         let (mut batch, mut in_batch, mut count) = (Batch::default(), 0, 0);

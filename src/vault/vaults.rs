@@ -8,20 +8,20 @@
 //! for a while: it stops its own tenant only. Absent: when to sweep, tend and close; the daemon's timers say so.
 
 use super::{
+    close,
     core::{Core, Listener, lock},
     event::VaultEvent,
     filter::FilterInstalled,
+    handle::{Caretaker, DiskVault},
     limits::Tuning,
     open::{self, CreateError, Surroundings},
     outbox::Outbox,
+    room::DiskRoom,
 };
 use crate::{
-    calendar::Timestamp,
-    identifier::{PersonName, VaultName},
-    keyring::{RootKey, Tree},
-    ledger::{Commitment, Frontier, Salt, Sealing},
-    record::{PersonId, PersonNeed, View},
-    relay::ports::{self, Entropy, Frame, Journalled, MessageKey, Remembered, Repeated, StopCause, VaultFault},
+    identifier::VaultName,
+    keyring::RootKey,
+    relay::ports::{self, Entropy, StopCause, VaultFault},
     tenant::Permit,
 };
 use std::{
@@ -31,17 +31,23 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use thiserror::Error;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinSet, time::timeout};
 
 /// How large the ballast is: room to open vaults in when the disk is full.
 const BALLAST: u64 = 8 << 20;
 
 /// A vault that fails again and again is left alone for twice as long each time, so many times.
 const LONGEST_RETRY: u32 = 6;
+
+/// How long [`Vaults::tend`] waits for what it began; the rest goes on without it.
+const TEND_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What [`Vaults::new`] needs.
 pub struct Settings {
@@ -96,6 +102,8 @@ struct Shared {
     slots: Mutex<HashMap<VaultName, Slot>>,
     /// One opening at a time for each vault.
     opening: Mutex<HashMap<VaultName, Arc<tokio::sync::Mutex<()>>>>,
+    /// Every vault is being closed: none is opened any more.
+    closing: AtomicBool,
     /// Held as long as this lives.
     _lock: File,
 }
@@ -122,11 +130,14 @@ impl Vaults {
             environment: settings.environment,
             entropy: settings.entropy,
             outbox: settings.outbox,
+            disk: Arc::new(DiskRoom::new(data.clone(), settings.tuning.free_bytes, Arc::clone(&settings.listen))),
             listen: settings.listen,
             tuning: settings.tuning,
         };
-        let shared = Shared { around, data, slots: Mutex::default(), opening: Mutex::default(), _lock: lock };
+        let shared =
+            Shared { around, data, slots: Mutex::default(), opening: Mutex::default(), closing: AtomicBool::new(false), _lock: lock };
         shared.lay_ballast();
+        shared.around.disk.look();
         Ok(Self(Arc::new(shared)))
     }
 
@@ -162,48 +173,61 @@ impl Vaults {
     /// Whatever the system says.
     pub fn unfinished(&self) -> io::Result<Vec<VaultName>> {
         let names = self.names()?;
-        Ok(names.into_iter().filter(|name| open::is_unfinished(&self.0.around.vaults.join(name.to_string()))).collect())
+        Ok(names.into_iter().filter(|name| close::is_unfinished(&self.0.around.vaults.join(name.to_string()))).collect())
     }
 
-    /// Opens a vault for what is not a message: start-up, timers, commands of the operator.
+    /// Opens a vault for what is not a message: start-up, timers, commands of the operator. Nothing can be read by it.
     ///
     /// # Errors
     /// [`VaultFault`] as [`ports::Vaults::open`].
-    pub async fn resume(&self, name: VaultName) -> Result<DiskVault, VaultFault> {
+    ///
+    /// # Cancel safety
+    /// Opening goes on when the future is dropped.
+    pub async fn resume(&self, name: VaultName) -> Result<Caretaker, VaultFault> {
+        self.core(name).await.map(Caretaker)
+    }
+
+    async fn core(&self, name: VaultName) -> Result<Arc<Core>, VaultFault> {
         if let Some(result) = self.known(name) {
             return result;
         }
         let turn = Arc::clone(lock(&self.0.opening).entry(name).or_default());
-        let _turn = turn.lock().await;
+        let turn = turn.lock_owned().await;
         if let Some(result) = self.known(name) {
             return result;
         }
-        let (shared, runtime) = (Arc::clone(&self.0), Handle::current());
-        let opened = tokio::task::spawn_blocking(move || shared.open(name, &runtime)).await;
-        let opened = opened.unwrap_or(Err(VaultFault::Stopped(StopCause::Store)));
-        match opened {
-            Ok(core) => {
-                lock(&self.0.slots).insert(name, Slot::Open(Arc::clone(&core)));
-                Ok(DiskVault(core))
+        let vaults = self.clone();
+        // A task of its own: whoever waits for it may go away, and the turn must not end before the opening does.
+        let opening = tokio::spawn(async move {
+            let _turn = turn;
+            let (shared, runtime) = (Arc::clone(&vaults.0), Handle::current());
+            let opened = tokio::task::spawn_blocking(move || shared.open(name, &runtime)).await;
+            let opened = opened.unwrap_or(Err(VaultFault::Stopped(StopCause::Store)));
+            match &opened {
+                Ok(core) => drop(lock(&vaults.0.slots).insert(name, Slot::Open(Arc::clone(core)))),
+                Err(fault) => vaults.leave_alone(name, *fault),
             }
-            Err(fault) => {
-                self.leave_alone(name, fault);
-                Err(fault)
-            }
-        }
+            opened
+        });
+        opening.await.unwrap_or(Err(VaultFault::Stopped(StopCause::Store)))
     }
 
-    /// What is known without opening. A vault that has stopped is opened again, after a while.
-    fn known(&self, name: VaultName) -> Option<Result<DiskVault, VaultFault>> {
-        let fault = match lock(&self.0.slots).get(&name)? {
+    /// What is known without opening. A vault that has stopped is opened again after a while, once it has let go of its files.
+    fn known(&self, name: VaultName) -> Option<Result<Arc<Core>, VaultFault>> {
+        if self.0.closing.load(Ordering::Acquire) {
+            return Some(Err(VaultFault::Stopped(StopCause::Store)));
+        }
+        let (fault, released) = match lock(&self.0.slots).get(&name)? {
             Slot::Open(core) => match core.serving() {
-                Ok(()) => return Some(Ok(DiskVault(Arc::clone(core)))),
-                Err(fault) => fault,
+                Ok(()) => return Some(Ok(Arc::clone(core))),
+                Err(fault) => (fault, core.is_released()),
             },
             Slot::Failed(fault) => return Some(Err(*fault)),
             Slot::Retry(_) => return None,
         };
-        self.leave_alone(name, fault);
+        if released {
+            self.leave_alone(name, fault);
+        }
         Some(Err(fault))
     }
 
@@ -240,16 +264,22 @@ impl Vaults {
 
     /// The vaults that are open and serve.
     #[must_use]
-    pub fn open_vaults(&self) -> Vec<DiskVault> {
-        self.cores().into_iter().filter(|core| core.serving().is_ok()).map(DiskVault).collect()
+    pub fn open_vaults(&self) -> Vec<Caretaker> {
+        self.cores().into_iter().filter(|core| core.serving().is_ok()).map(Caretaker).collect()
     }
 
     /// For a timer, every few seconds: opens vaults again that have stopped, when they were left alone long enough, so that
-    /// their parcels go out; and writes the marks of published parcels that wait for a next frame, which costs each vault
-    /// that has some a sync.
+    /// their parcels go out; writes the marks of published parcels that wait for a next frame, which costs each vault that
+    /// has some a sync; and looks how much room the disk has. All side by side, and it does not wait long: what takes longer
+    /// goes on behind it.
     pub async fn tend(&self) {
+        let mut work = JoinSet::new();
+        let disk = Arc::clone(&self.0.around.disk);
+        work.spawn_blocking(move || disk.look());
         for core in self.cores() {
-            if let Err(fault) = core.serving() {
+            if let Err(fault) = core.serving()
+                && core.is_released()
+            {
                 self.leave_alone(core.name(), fault);
             }
         }
@@ -257,25 +287,35 @@ impl Vaults {
             let slots = lock(&self.0.slots);
             slots.iter().filter(|(_, slot)| matches!(slot, Slot::Retry(_))).map(|(name, _)| *name).collect()
         };
-        for name in again {
+        for name in again.into_iter().filter(|name| !self.is_opening(*name)) {
+            let vaults = self.clone();
             // Why it failed, if it did, was told to the listener.
-            let _ = self.resume(name).await;
+            work.spawn(async move { drop(vaults.core(name).await) });
         }
-        for core in self.cores() {
-            if core.marks() > 0 {
-                // A panic in there has stopped the vault already.
-                let _ = tokio::task::spawn_blocking(move || core.flush_marks()).await;
-            }
+        for core in self.cores().into_iter().filter(|core| core.marks() > 0) {
+            // A panic in there has stopped the vault already.
+            work.spawn_blocking(move || core.flush_marks());
+        }
+        if timeout(TEND_PATIENCE, async { while work.join_next().await.is_some() {} }).await.is_err() {
+            work.detach_all();
         }
     }
 
-    /// Closes every vault in good order, each with a checkpoint. Stop taking in and publishing before.
+    fn is_opening(&self, name: VaultName) -> bool {
+        lock(&self.0.opening).get(&name).is_some_and(|turn| turn.try_lock().is_err())
+    }
+
+    /// Closes every vault in good order, each with a checkpoint, and opens none any more. Stop taking in and publishing before.
+    ///
+    /// # Cancel safety
+    /// Closing goes on when the future is dropped. What was not closed is recovered from its journal.
     pub async fn close_all(&self) {
+        self.0.closing.store(true, Ordering::Release);
         let cores: Vec<_> = {
             let mut slots = lock(&self.0.slots);
             slots.drain().filter_map(|(_, slot)| slot.core().cloned()).collect()
         };
-        let closing: Vec<_> = cores.into_iter().map(|core| tokio::task::spawn_blocking(move || open::close(&core))).collect();
+        let closing: Vec<_> = cores.into_iter().map(|core| tokio::task::spawn_blocking(move || close::close(&core))).collect();
         for close in closing {
             // What could not be written stands in the journal; the vault has said why it stopped.
             let _ = close.await;
@@ -328,100 +368,6 @@ impl ports::Vaults for Vaults {
     type Vault = DiskVault;
 
     async fn open(&self, permit: &Permit) -> Result<DiskVault, VaultFault> {
-        self.resume(permit.vault()).await
-    }
-}
-
-/// An open vault. Clones are the same.
-#[derive(Clone)]
-pub struct DiskVault(Arc<Core>);
-
-impl DiskVault {
-    /// Which.
-    #[must_use]
-    pub fn name(&self) -> VaultName {
-        self.0.name()
-    }
-
-    /// Forgets the messages that expired more than 10 minutes before this. Returns how many.
-    ///
-    /// # Errors
-    /// [`VaultFault`] if the vault cannot be read or written.
-    pub async fn sweep(&self, now: Timestamp) -> Result<u64, VaultFault> {
-        self.0.sweep(now).await
-    }
-
-    /// Makes a checkpoint now, if anything has happened since the last.
-    ///
-    /// # Errors
-    /// [`VaultFault`] if it could not be written; the vault has stopped then.
-    pub async fn checkpoint(&self) -> Result<(), VaultFault> {
-        let core = Arc::clone(&self.0);
-        let done = tokio::task::spawn_blocking(move || if core.has_unsettled() { core.checkpoint() } else { core.serving() }).await;
-        done.unwrap_or(Err(VaultFault::Stopped(StopCause::Store)))
-    }
-
-    /// The ledger's edge.
-    #[must_use]
-    pub fn ledger(&self) -> Frontier {
-        self.0.ledger()
-    }
-
-    /// The ledger's edge, recomputed from every entry that is kept: must be equal to [`Self::ledger`].
-    ///
-    /// # Errors
-    /// [`VaultFault`] if an entry is missing.
-    pub fn recompute_ledger(&self) -> Result<Frontier, VaultFault> {
-        self.0.recompute_ledger()
-    }
-
-    /// One entry of the ledger, opened; `None` behind its end.
-    ///
-    /// # Errors
-    /// [`VaultFault`] if it does not open.
-    pub fn entry(&self, index: u64) -> Result<Option<(Commitment, Sealing)>, VaultFault> {
-        let Some((commitment, sealed)) = self.0.sealed_entry(index)? else { return Ok(None) };
-        let stop = || self.0.stop(StopCause::Ledger, None);
-        let opened = self.0.keyring.open(&Tree::Entry.row(&[&commitment.0]), &sealed).map_err(|_| stop())?;
-        let (salt, entry) = opened.split_first_chunk().ok_or_else(stop)?;
-        Ok(Some((commitment, Sealing { salt: Salt(*salt), entry: entry.to_vec() })))
-    }
-
-    /// How many parcels are not yet published.
-    #[must_use]
-    pub fn outstanding(&self) -> usize {
-        self.0.outstanding()
-    }
-}
-
-impl fmt::Debug for DiskVault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DiskVault({})", self.0.name())
-    }
-}
-
-impl ports::Vault for DiskVault {
-    fn recall(&self, message: &MessageKey) -> Result<Option<Remembered>, VaultFault> {
-        self.0.recall(message)
-    }
-
-    fn person(&self, name: &PersonName) -> Result<Option<PersonId>, VaultFault> {
-        self.0.person(name)
-    }
-
-    fn view(&self, needs: &[PersonNeed]) -> Result<View, VaultFault> {
-        self.0.view(needs)
-    }
-
-    fn floor(&self) -> Timestamp {
-        self.0.floor()
-    }
-
-    async fn commit(&self, frame: Frame) -> Result<Journalled, VaultFault> {
-        self.0.commit_frame(frame).await
-    }
-
-    async fn repeat(&self, message: &MessageKey) -> Result<Repeated, VaultFault> {
-        self.0.repeat(message).await
+        self.core(permit.vault()).await.map(|core| DiskVault::of(permit, core))
     }
 }

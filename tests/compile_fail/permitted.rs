@@ -7,7 +7,9 @@ use nakatsugi::{
     record::{PersonNeed, View},
     relay::ports::{Ticket, Vault, VaultFault, Vaults},
     tenant::{Permit, Route, ScopeError, TenantScope, Verified},
-    vault::FilterInstalled,
+    identifier::VaultName,
+    ledger::{Commitment, Sealing},
+    vault::{Caretaker, DiskVault, FilterInstalled},
 };
 pub async fn read<S: Vaults>(vaults: &S, verified: &Verified, route: &Route, needs: &[PersonNeed]) -> Result<View, Wrong> {
     let permit = Permit::admit(verified, route).map_err(Wrong::Scope)?;
@@ -22,3 +24,9 @@ pub fn settle<T: Ticket>(ticket: T) {
     ticket.ack();
 }
 pub type Proofs = (Published, Authentic, FilterInstalled, PersonCode);
+pub async fn resume(vaults: &nakatsugi::vault::Vaults, name: VaultName) -> Result<Caretaker, VaultFault> {
+    vaults.resume(name).await
+}
+pub fn entry(vault: &DiskVault) -> Result<Option<(Commitment, Sealing)>, VaultFault> {
+    vault.entry(0)
+}

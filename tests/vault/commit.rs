@@ -3,7 +3,7 @@
 use crate::support::*;
 use nakatsugi::{
     record::{Holding, PersonNeed},
-    relay::ports::{Vault, VaultFault},
+    relay::ports::{StopCause, Vault, VaultFault},
     vault::{CreateError, DataFolderError, VaultEvent, Vaults},
 };
 use std::{collections::BTreeSet, fs};
@@ -16,7 +16,7 @@ async fn what_was_committed_is_seen_before_and_after_a_checkpoint_and_a_restart(
     for number in 0..30 {
         assert_eq!(vault.commit(frame(number, 100, 500)).await.unwrap().index, number);
     }
-    let check = |vault: &nakatsugi::vault::DiskVault| {
+    let check = |vault: &Opened| {
         for number in 0..30 {
             assert_remembered(vault, number);
             assert_eq!(number_held(vault, number), Some(number));
@@ -26,10 +26,10 @@ async fn what_was_committed_is_seen_before_and_after_a_checkpoint_and_a_restart(
         assert_eq!(vault.recall(&message(30)).unwrap(), None);
         assert_eq!(vault.person(&name_of(30)).unwrap(), None);
         assert_eq!(vault.entry(30).unwrap(), None);
-        assert_eq!(vault.recompute_ledger().unwrap(), vault.ledger());
+        assert_eq!(vault.care.recompute_ledger().unwrap(), vault.care.ledger());
     };
     check(&vault);
-    vault.checkpoint().await.unwrap();
+    vault.care.checkpoint().await.unwrap();
     check(&vault);
     assert_eq!(vault.commit(frame(30, 10, 10)).await.unwrap().index, 30);
     drop(vault);
@@ -55,14 +55,14 @@ async fn values_of_every_size_come_back_and_make_no_blobs() {
     for (number, size) in [(0, 0), (1, 24 << 10), (2, 1 << 20), (3, 30 << 10)] {
         vault.commit(frame(number, size, 0)).await.unwrap();
     }
-    vault.checkpoint().await.unwrap();
+    vault.care.checkpoint().await.unwrap();
     for round in 1..6 {
         // Large, then small over large: the pieces that are no longer needed must not be taken for damage.
         for number in 0..40 {
             let size = if (round + number) % 3 == 0 { 200 << 10 } else { (24 << 10) - 200 };
             vault.commit(frame(round * 40 + number, size as usize, 0)).await.unwrap();
         }
-        vault.checkpoint().await.unwrap();
+        vault.care.checkpoint().await.unwrap();
         for number in 0..40 {
             assert_eq!(number_held(&vault, number), Some(round * 40 + number));
         }
@@ -71,12 +71,73 @@ async fn values_of_every_size_come_back_and_make_no_blobs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_head_of_any_size_comes_back_in_rows_of_bounded_length() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = site(dir.path(), never());
+    let vault = first.vault().await;
+    let need = [PersonNeed { name: name_of(0), categories: vec![category()] }];
+    let lengths = [0, 200, 2_000, 700, 0, 900];
+    let head = |number: u64, former: u32| {
+        let mut frame = frame(number * 40, 30 << 10, 0);
+        frame.changes[0].head.former = (0..former)
+            .map(|former| nakatsugi::record::FormerName {
+                code: nakatsugi::identifier::PersonCode::from_bytes([u8::try_from(former % 251).unwrap(); 32]),
+                until: expires(former.into()),
+            })
+            .collect();
+        frame
+    };
+    for (number, former) in (0..).zip(lengths) {
+        let frame = head(number, former);
+        let expected = frame.changes[0].head.clone();
+        vault.commit(frame).await.unwrap();
+        assert_eq!(vault.view(&need).unwrap().persons[0].as_ref().unwrap().head, expected);
+        vault.care.checkpoint().await.unwrap();
+        assert_eq!(vault.view(&need).unwrap().persons[0].as_ref().unwrap().head, expected);
+    }
+    assert_eq!(number_held(&vault, 0), Some(200));
+    let folder = first.folder();
+    drop(vault);
+    first.kill();
+    let rows = open_store(&folder).scan_prefix([2]).map(Result::unwrap).collect::<Vec<_>>();
+    assert!(rows.iter().all(|(_, value)| value.len() <= (24 << 10) + 256), "a row is too long");
+    assert!(rows.iter().filter(|(key, _)| key.len() == 22).count() >= 3, "the head lies in pieces");
+    // A piece that is lost is damage.
+    {
+        let store = open_store(&folder);
+        let (piece, _) = rows.iter().find(|(key, _)| key.len() == 22).unwrap();
+        store.remove(piece).unwrap();
+        store.flush().unwrap();
+    }
+    let second = site(dir.path(), never());
+    assert!(matches!(second.vault().await.view(&need), Err(VaultFault::Stopped(StopCause::StoreDamaged))));
+    assert_eq!(second.vault_again().await.view(&need).unwrap().persons[0].as_ref().unwrap().head.former.len(), 900);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_that_is_too_long_is_refused_and_the_vault_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path(), never());
+    let vault = site.vault().await;
+    let mut long = frame(0, 0, 0);
+    let body: std::sync::Arc<[u8]> = vec![0; 8 << 20].into();
+    let parcel = nakatsugi::relay::ports::Parcel { body, ..parcel(0, 0) };
+    // All the same bytes in memory; on disk they would be more than a gigabyte.
+    long.parcels = vec![parcel; 129];
+    assert_eq!(vault.commit(long).await.unwrap_err(), VaultFault::Stopped(StopCause::NoRoom));
+    let mut many = frame(0, 0, 0);
+    many.parcels = vec![crate::support::parcel(0, 0); 65_536];
+    assert_eq!(vault.commit(many).await.unwrap_err(), VaultFault::Stopped(StopCause::NoRoom));
+    assert_eq!(vault.commit(frame(0, 0, 0)).await.unwrap().index, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_was_taken_away_leads_to_nobody_and_an_empty_holding_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let site = site(dir.path(), never());
     let vault = site.vault().await;
     vault.commit(frame(0, 50 << 10, 0)).await.unwrap();
-    vault.checkpoint().await.unwrap();
+    vault.care.checkpoint().await.unwrap();
     let mut change = frame(40, 0, 0);
     change.changes[0].holdings.insert(category(), Holding::default());
     vault.commit(change).await.unwrap();
@@ -86,7 +147,7 @@ async fn a_name_that_was_taken_away_leads_to_nobody_and_an_empty_holding_is_gone
     change.changes[0].linked.clear();
     change.changes[0].unlinked.push(name_of(0));
     vault.commit(change).await.unwrap();
-    vault.checkpoint().await.unwrap();
+    vault.care.checkpoint().await.unwrap();
     assert_eq!(vault.person(&name_of(0)).unwrap(), None);
 }
 
@@ -118,7 +179,7 @@ async fn many_at_once_share_groups_and_all_are_there() {
     for person in 0..40 {
         assert_eq!(number_held(&vault, person), Some(19 * 40 + person));
     }
-    assert_eq!(vault.recompute_ledger().unwrap(), vault.ledger());
+    assert_eq!(vault.care.recompute_ledger().unwrap(), vault.care.ledger());
     assert_eq!(drain(&site.outbox).await.len(), 800);
     let groups = groups_in(&site.folder().join("journal"));
     assert!(groups < 500, "800 frames in {groups} groups");
@@ -160,7 +221,7 @@ async fn only_vaults_with_something_to_do_are_unfinished() {
     assert_eq!(first.vaults.unfinished().unwrap(), []);
     vault.commit(frame(0, 0, 0)).await.unwrap();
     assert_eq!(first.vaults.unfinished().unwrap(), [tenant()]);
-    vault.checkpoint().await.unwrap();
+    vault.care.checkpoint().await.unwrap();
     assert_eq!(first.vaults.unfinished().unwrap(), [tenant()], "a parcel is outstanding");
     first.outbox.next().await.settle();
     drop(vault);
@@ -182,7 +243,7 @@ async fn nothing_that_names_or_describes_a_person_lies_on_disk_in_clear() {
     one.changes[0].linked.push(nakatsugi::identifier::PersonName::Addressee(number));
     one.changes[0].linked.push(nakatsugi::identifier::PersonName::Code(nakatsugi::identifier::PersonCode::from_bytes(code)));
     vault.commit(one).await.unwrap();
-    vault.checkpoint().await.unwrap();
+    vault.care.checkpoint().await.unwrap();
     vault.commit(frame(8, 100, 100)).await.unwrap();
     let (person, asked) = (person_of(7).0, digest(7));
     let secrets: [&[u8]; 10] = [

@@ -111,9 +111,9 @@ async fn verify(data: &Path, acknowledged: &BTreeMap<u64, BTreeSet<u64>>) {
         }
         assert!(numbers.is_subset(&handled));
     }
-    assert_eq!(vault.ledger().size(), handled.len() as u64, "each message has one entry");
-    assert_eq!(vault.recompute_ledger().unwrap(), vault.ledger());
-    let entries: BTreeSet<_> = (0..vault.ledger().size()).map(|index| vault.entry(index).unwrap().unwrap().1.entry).collect();
+    assert_eq!(vault.care.ledger().size(), handled.len() as u64, "each message has one entry");
+    assert_eq!(vault.care.recompute_ledger().unwrap(), vault.care.ledger());
+    let entries: BTreeSet<_> = (0..vault.care.ledger().size()).map(|index| vault.entry(index).unwrap().unwrap().1.entry).collect();
     assert_eq!(entries.len(), handled.len());
     for person in 0..40 {
         let newest = handled.iter().filter(|number| *number % 40 == person).max();
@@ -126,7 +126,7 @@ async fn verify(data: &Path, acknowledged: &BTreeMap<u64, BTreeSet<u64>>) {
             None => assert_eq!(number % 2, 0, "a parcel that was not published is gone"),
         }
     }
-    assert_eq!(outstanding.len(), vault.outstanding());
+    assert_eq!(outstanding.len(), vault.care.outstanding());
     assert!(matches!(site.events()[..], [VaultEvent::Opened { .. }]), "{:?}", site.events());
 }
 

@@ -3,7 +3,7 @@
 use crate::support::*;
 use nakatsugi::{
     relay::ports::{StopCause, Vault, VaultFault},
-    vault::{DiskVault, OutboxLimits, RebuildReason, VaultEvent},
+    vault::{OutboxLimits, RebuildReason, VaultEvent},
 };
 use std::{
     fs::{self, OpenOptions},
@@ -20,7 +20,7 @@ async fn vault_with_twenty(data: &Path) -> PathBuf {
     for number in 0..20 {
         if number == 10 {
             vault.commit(frame(number, 30 << 10, 1_000)).await.unwrap();
-            vault.checkpoint().await.unwrap();
+            vault.care.checkpoint().await.unwrap();
         } else {
             vault.commit(frame(number, 100, 1_000)).await.unwrap();
         }
@@ -31,15 +31,15 @@ async fn vault_with_twenty(data: &Path) -> PathBuf {
     folder
 }
 
-fn assert_all(vault: &DiskVault, numbers: u64) {
+fn assert_all(vault: &Opened, numbers: u64) {
     for number in 0..numbers {
         assert_remembered(vault, number);
         assert_eq!(number_held(vault, number), Some(number));
         assert_eq!(vault.entry(number).unwrap().unwrap().1, sealing(number));
     }
     assert_eq!(vault.recall(&message(numbers)).unwrap(), None);
-    assert_eq!(vault.ledger().size(), numbers);
-    assert_eq!(vault.recompute_ledger().unwrap(), vault.ledger());
+    assert_eq!(vault.care.ledger().size(), numbers);
+    assert_eq!(vault.care.recompute_ledger().unwrap(), vault.care.ledger());
 }
 
 fn segment(folder: &Path) -> PathBuf {
@@ -181,7 +181,7 @@ async fn an_older_store_put_in_place_is_noticed() {
     copy(&folder.join("store"), &dir.path().join("older"));
     let first = site(dir.path(), never());
     let vault = first.vault().await;
-    vault.checkpoint().await.unwrap();
+    vault.care.checkpoint().await.unwrap();
     drop(vault);
     first.kill();
     fs::remove_dir_all(folder.join("store")).unwrap();
@@ -295,7 +295,7 @@ async fn a_byte_changed_anywhere_in_the_store_loses_nothing() {
         for number in 20..40 {
             vault.commit(frame(number, 300 << 10, 1_000)).await.unwrap();
         }
-        vault.checkpoint().await.unwrap();
+        vault.care.checkpoint().await.unwrap();
         drop(vault);
         site.kill();
     }
@@ -351,7 +351,7 @@ async fn a_segment_whose_making_was_cut_short_is_made_again() {
         fs::write(folder.join("journal/0000000000000004.seg"), half).unwrap();
         let site = site(&data, never());
         let vault = site.vault().await;
-        assert_eq!(vault.ledger().size(), number);
+        assert_eq!(vault.care.ledger().size(), number);
         assert!(!folder.join("journal/0000000000000004.seg").exists());
         drop(vault);
         site.kill();
@@ -386,18 +386,6 @@ async fn an_older_row_put_back_is_noticed() {
     let needs = [nakatsugi::record::PersonNeed { name: name_of(0), categories: vec![category()] }];
     assert_eq!(vault.view(&needs).unwrap_err(), STOPPED(StopCause::StoreDamaged));
     assert_eq!(number_held(&site.vault_again().await, 0), Some(40));
-}
-
-/// The store of a vault that is closed, opened without any of our guards.
-fn open_store(folder: &Path) -> sled::Db {
-    let config = sled::Config::new().path(folder.join("store")).segment_size(2 << 20).flush_every_ms(None);
-    loop {
-        // Sled lets go of its lock some time after it was dropped.
-        match config.open() {
-            Ok(store) => return store,
-            Err(_) => std::thread::sleep(std::time::Duration::from_millis(10)),
-        }
-    }
 }
 
 /// The rows that hold pieces of records.

@@ -22,7 +22,7 @@ fn child_makes_a_checkpoint() {
             vault.commit(frame(number, 5_000, 100)).await.unwrap();
         }
         println!("checkpoint begins");
-        vault.checkpoint().await.unwrap();
+        vault.care.checkpoint().await.unwrap();
         println!("checkpoint ends");
     });
 }

@@ -5,10 +5,17 @@
 #[path = "support.rs"]
 mod support;
 
+mod answered;
 mod commit;
 mod crash;
 mod damage;
 mod filter;
+mod gate;
+mod links;
 mod memory;
 mod outbox;
+mod room;
 mod scale;
+mod shrink;
+mod shrink_crash;
+mod stopping;

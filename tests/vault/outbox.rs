@@ -25,7 +25,7 @@ async fn a_settled_parcel_does_not_come_back_and_a_dropped_one_does() {
     assert_eq!(parcels, [2, 1]);
     drop(vault);
     let second = site(&first.kill(), never());
-    assert_eq!(second.vault().await.outstanding(), 2);
+    assert_eq!(second.vault().await.care.outstanding(), 2);
     assert_eq!(drain(&second.outbox).await, [(1, parcel(1, 1_000)), (2, parcel(2, 1_000))]);
 }
 
@@ -42,13 +42,13 @@ async fn a_repeat_puts_the_same_bytes_in_again_once_and_for_good() {
         first.outbox.next().await.settle();
         if checkpoint {
             first.vaults.tend().await;
-            vault.checkpoint().await.unwrap();
+            vault.care.checkpoint().await.unwrap();
         }
         assert_eq!(vault.repeat(&message(0)).await.unwrap(), Repeated::Sent);
         assert_eq!(vault.repeat(&message(0)).await.unwrap(), Repeated::Sent);
         assert_eq!(drain(&first.outbox).await, [(0, parcel(0, 20_000))]);
     }
-    assert_eq!(vault.ledger().size(), 1, "a repeat is no new entry");
+    assert_eq!(vault.care.ledger().size(), 1, "a repeat is no new entry");
     drop(vault);
     let second = site(&first.kill(), never());
     second.vault().await;
@@ -85,14 +85,34 @@ async fn a_parcel_settled_after_a_checkpoint_stays_settled() {
     let first = site(dir.path(), never());
     let vault = first.vault().await;
     vault.commit(frame(0, 0, 1_000)).await.unwrap();
-    vault.checkpoint().await.unwrap();
+    vault.care.checkpoint().await.unwrap();
     first.outbox.next().await.settle();
     first.vaults.tend().await;
     drop(vault);
     let second = site(&first.kill(), never());
-    assert_eq!(second.vault().await.outstanding(), 0, "by replay");
+    assert_eq!(second.vault().await.care.outstanding(), 0, "by replay");
     second.vaults.close_all().await;
     let third = site(&second.kill(), never());
-    assert_eq!(third.vault().await.outstanding(), 0, "by the store");
+    assert_eq!(third.vault().await.care.outstanding(), 0, "by the store");
     assert!(third.vaults.unfinished().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_while_the_confirm_is_on_its_way_is_published_once_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = site(dir.path(), never());
+    let vault = first.vault().await;
+    vault.commit(frame(0, 0, 1_000)).await.unwrap();
+    assert_eq!(vault.repeat(&message(0)).await.unwrap(), Repeated::Sent);
+    let dispatch = first.outbox.next().await;
+    assert_eq!(vault.repeat(&message(0)).await.unwrap(), Repeated::Sent);
+    // Confirmed only now.
+    dispatch.settle();
+    let dispatch = tokio::time::timeout(Duration::from_secs(20), first.outbox.next()).await.expect("the repeat was promised");
+    assert_eq!(**dispatch.parcel(), parcel(0, 1_000));
+    dispatch.settle();
+    assert_eq!(first.outbox.load(), nakatsugi::vault::OutboxLoad::default(), "who asked before it was taken out has it");
+    first.vaults.tend().await;
+    drop(vault);
+    assert_eq!(site(&first.kill(), never()).vault().await.care.outstanding(), 0);
 }

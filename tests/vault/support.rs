@@ -1,20 +1,22 @@
 //! A data folder, frames to commit, and what must be found again.
 
+use crate::gate::Gate;
 use nakatsugi::{
     calendar::{Timestamp, Window},
-    identifier::{Category, MessageId, MessageType, PersonCode, PersonName, VaultName},
+    identifier::{Category, MessageId, MessageType, PersonCode, PersonName, TenantCode, VaultName},
     keyring::RootKey,
     ledger::{Commitment, Promise, Salt, Sealing},
     record::{Head, Holding, Item, ItemValue, PersonChange, PersonId, PersonNeed, Record, Replaced, Row},
-    relay::ports::{Answer, Entropy, Frame, MessageKey, Parcel, Vault, VaultFault},
-    vault::{DiskVault, Outbox, OutboxLimits, Settings, Tuning, VaultEvent, Vaults, filter},
+    relay::ports::{Answer, Entropy, Frame, MessageKey, Parcel, Vault, VaultFault, Vaults as _},
+    vault::{Caretaker, DiskVault, Outbox, OutboxLimits, Settings, Tuning, VaultEvent, Vaults, filter},
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use std::{
     collections::BTreeMap,
     fs,
+    ops::Deref,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
@@ -34,8 +36,37 @@ impl Entropy for Random {
     }
 }
 
+pub(crate) fn fujisawa() -> TenantCode {
+    "142051".parse().unwrap()
+}
+
 pub(crate) fn tenant() -> VaultName {
-    VaultName::Tenant("142051".parse().unwrap())
+    VaultName::Tenant(fujisawa())
+}
+
+/// The gate to the one tenant's vault.
+pub(crate) static GATE: LazyLock<Gate> = LazyLock::new(|| Gate::of(&[fujisawa()]));
+
+/// Both handles on an open vault: the one that a permit gave, and the one that takes care.
+#[derive(Clone)]
+pub(crate) struct Opened {
+    pub(crate) vault: DiskVault,
+    pub(crate) care: Caretaker,
+}
+
+impl Deref for Opened {
+    type Target = DiskVault;
+
+    fn deref(&self) -> &DiskVault {
+        &self.vault
+    }
+}
+
+impl Opened {
+    pub(crate) async fn of(vaults: &Vaults, gate: &Gate, tenant: TenantCode) -> Result<Self, VaultFault> {
+        let vault = vaults.open(&gate.permit(tenant)).await?;
+        Ok(Self { vault, care: vaults.resume(VaultName::Tenant(tenant)).await? })
+    }
 }
 
 /// Small, so that much happens in a short test.
@@ -46,6 +77,8 @@ pub(crate) fn small() -> Tuning {
         checkpoint_rows: 2_000,
         cache_bytes: 4 << 20,
         retry_after: Duration::from_millis(50),
+        journal_bytes: 1 << 40,
+        free_bytes: 0,
     }
 }
 
@@ -62,6 +95,17 @@ pub(crate) struct Site {
 }
 
 pub(crate) fn site_with(data: &Path, tuning: Tuning, root: u8, limits: OutboxLimits) -> Site {
+    site_heard(data, tuning, root, limits, |_| {})
+}
+
+/// A site whose vaults wait while this hears what happens.
+pub(crate) fn site_heard(
+    data: &Path,
+    tuning: Tuning,
+    root: u8,
+    limits: OutboxLimits,
+    hear: impl Fn(&VaultEvent) + Send + Sync + 'static,
+) -> Site {
     let (outbox, events) = (Outbox::new(limits), Arc::new(Mutex::new(Vec::new())));
     let heard = Arc::clone(&events);
     let settings = Settings {
@@ -70,7 +114,10 @@ pub(crate) fn site_with(data: &Path, tuning: Tuning, root: u8, limits: OutboxLim
         environment: "trial".to_owned(),
         entropy: Arc::new(Random(SystemRandom::new())),
         outbox: outbox.clone(),
-        listen: Arc::new(move |event| heard.lock().unwrap().push(event)),
+        listen: Arc::new(move |event| {
+            heard.lock().unwrap().push(event.clone());
+            hear(&event);
+        }),
         tuning,
     };
     let vaults = Vaults::new(filter::install().unwrap(), settings).unwrap();
@@ -83,17 +130,17 @@ pub(crate) fn site(data: &Path, tuning: Tuning) -> Site {
 
 impl Site {
     /// The one tenant's vault, made if need be.
-    pub(crate) async fn vault(&self) -> DiskVault {
+    pub(crate) async fn vault(&self) -> Opened {
         if !self.data.join("vaults/142051").exists() {
             self.vaults.create(tenant()).unwrap();
         }
-        self.vaults.resume(tenant()).await.unwrap()
+        Opened::of(&self.vaults, &GATE, fujisawa()).await.unwrap()
     }
 
     /// The vault once it may be opened again.
-    pub(crate) async fn vault_again(&self) -> DiskVault {
+    pub(crate) async fn vault_again(&self) -> Opened {
         loop {
-            if let Ok(vault) = self.vaults.resume(tenant()).await {
+            if let Ok(vault) = Opened::of(&self.vaults, &GATE, fujisawa()).await {
                 return vault;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -241,14 +288,14 @@ pub(crate) fn parcel(number: u64, reply: usize) -> Parcel {
 }
 
 /// Checks that a message was handled, as it must be remembered.
-pub(crate) fn assert_remembered(vault: &DiskVault, number: u64) {
+pub(crate) fn assert_remembered(vault: &Opened, number: u64) {
     let remembered = vault.recall(&message(number)).unwrap().unwrap_or_else(|| panic!("message {number} is forgotten"));
     assert_eq!(remembered.digest, digest(number));
     assert_eq!(remembered.promise, Promise::of(&sealing(number)).0);
 }
 
 /// The number that stands in a person's record.
-pub(crate) fn number_held(vault: &DiskVault, number: u64) -> Option<u64> {
+pub(crate) fn number_held(vault: &Opened, number: u64) -> Option<u64> {
     let need = PersonNeed { name: name_of(number), categories: vec![category()] };
     let view = vault.view(&[need]).unwrap();
     let person = view.persons.into_iter().next().unwrap()?;
@@ -270,4 +317,16 @@ pub(crate) async fn drain(outbox: &Outbox) -> Vec<(u64, Parcel)> {
         held.push(dispatch);
     }
     parcels
+}
+
+/// The store of a vault that is closed, opened without any of our guards.
+pub(crate) fn open_store(folder: &Path) -> sled::Db {
+    let config = sled::Config::new().path(folder.join("store")).segment_size(2 << 20).flush_every_ms(None);
+    loop {
+        // Sled lets go of its lock some time after it was dropped.
+        match config.open() {
+            Ok(store) => return store,
+            Err(_) => std::thread::sleep(std::time::Duration::from_millis(10)),
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod canaries;
 mod damage;
 mod graveyard;
 mod kills;
+mod ledger;
 mod order;
 mod refusals;
 mod reload;

@@ -11,13 +11,10 @@ use nakatsugi::{
         demo::{Daemon, Site, SiteOptions, SiteTenant, population},
         peer::{Letter, Peer, Reply},
     },
-    config::{self, Configuration},
     daemon::{SystemClock, SystemEntropy},
-    identifier::{Category, MessageId, MessageType, TenantCode, VaultName},
-    keyring::RootKey,
-    ledger::{Commitment, Entry},
+    identifier::{Category, MessageId, MessageType, TenantCode},
     relay::ports::{Clock as _, Entropy as _},
-    vault::{FilterInstalled, Outbox, OutboxLimits, Settings, Tuning, Vaults, filter},
+    vault::{FilterInstalled, filter},
 };
 use serde_json::{Value, json};
 use std::{
@@ -253,32 +250,6 @@ impl Stage {
     pub(crate) async fn bury_the_dead(&mut self) -> Vec<Dead> {
         let uri = self.site.node().uri("network");
         graveyard::empty(&uri, &self.site.folder().join("broker")).await
-    }
-
-    /// Every entry of a tenant's ledger, opened in this process; the daemon must not run. The ledger is recomputed.
-    pub(crate) async fn ledger(&self, tenant: TenantCode) -> Vec<(Commitment, Entry)> {
-        let configuration = Configuration::load(&self.site.configuration_path()).unwrap();
-        let settings = Settings {
-            data: self.data(),
-            root_key: RootKey::from_bytes(*config::read_root_key(&configuration.keys.root).unwrap()),
-            environment: configuration.env.to_string(),
-            entropy: Arc::new(self.entropy.clone()),
-            outbox: Outbox::new(OutboxLimits::default()),
-            listen: Arc::new(|_| ()),
-            tuning: Tuning::default(),
-        };
-        let vaults = Vaults::new(self.filter, settings).unwrap();
-        let vault = vaults.resume(VaultName::Tenant(tenant)).await.unwrap();
-        let entries: Vec<_> = (0..)
-            .map_while(|index| vault.entry(index).unwrap())
-            .map(|(commitment, sealing)| (commitment, serde_json::from_slice(&sealing.entry).unwrap()))
-            .collect();
-        assert_eq!(vault.recompute_ledger().unwrap(), vault.ledger());
-        assert_eq!(vault.ledger().size(), entries.len() as u64);
-        assert_eq!(vault.outstanding(), 0, "parcels are left in the outbox");
-        drop(vault);
-        vaults.close_all().await;
-        entries
     }
 }
 

@@ -1,0 +1,44 @@
+//! Closing a vault, and what a closed one has to do before anyone asks.
+//!
+//! Always: a vault that was closed in good order has nothing to replay.
+
+use super::{
+    core::Core,
+    event::VaultEvent,
+    journal,
+    manifest::{Manifest, Position},
+    open::{JOURNAL, REBUILDING},
+};
+use crate::relay::ports::VaultFault;
+use std::{fs::File, io, path::Path, sync::Arc};
+
+/// Closes a vault: marks and a checkpoint are written, then its files are let go.
+pub(super) fn close(core: &Arc<Core>) -> Result<(), VaultFault> {
+    core.serving()?;
+    while core.marks() > 0 && core.stopped().is_none() {
+        core.flush_marks();
+        std::thread::yield_now();
+    }
+    core.checkpoint()?;
+    core.outbox.withdraw(core.name);
+    core.shut();
+    (core.listen)(VaultEvent::Closed { vault: core.name });
+    Ok(())
+}
+
+/// Whether a vault has something to do before anyone asks: frames behind its manifest, or parcels to publish.
+pub(super) fn is_unfinished(dir: &Path) -> bool {
+    let Some(manifest) = Manifest::glance(dir) else { return true };
+    let position = manifest.position;
+    manifest.outstanding > 0 || dir.join(REBUILDING).exists() || goes_on(&dir.join(JOURNAL), &position).unwrap_or(true)
+}
+
+fn goes_on(journal: &Path, position: &Position) -> io::Result<bool> {
+    use std::os::unix::fs::FileExt;
+    if journal::segment_path(journal, position.segment + 1).exists() {
+        return Ok(true);
+    }
+    let mut next = [0; 64];
+    let read = File::open(journal::segment_path(journal, position.segment))?.read_at(&mut next, position.offset)?;
+    Ok(next.iter().take(read).any(|byte| *byte != 0))
+}

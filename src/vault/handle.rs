@@ -1,0 +1,144 @@
+//! The two handles on an open vault: one that reads and commits for a message, one that takes care of it.
+//!
+//! Always: what a vault holds is read by a [`DiskVault`], which only a [`Permit`] opens; a [`Caretaker`], which anyone with the
+//! data folder gets, sees sizes, counts and hashes. Neither becomes the other. Held by `tests/compile_fail`.
+
+use super::core::Core;
+use crate::{
+    calendar::Timestamp,
+    identifier::{PersonName, VaultName},
+    keyring::Tree,
+    ledger::{Commitment, Frontier, Salt, Sealing},
+    record::{PersonId, PersonNeed, View},
+    relay::ports::{self, Frame, Journalled, MessageKey, Remembered, Repeated, StopCause, VaultFault},
+    tenant::Permit,
+};
+use std::{fmt, sync::Arc};
+
+/// An open vault in the hands of start-up, timers and the operator: it is kept in order, and nothing in it can be read. Clones
+/// are the same.
+#[derive(Clone)]
+pub struct Caretaker(pub(super) Arc<Core>);
+
+impl Caretaker {
+    /// Which.
+    #[must_use]
+    pub fn name(&self) -> VaultName {
+        self.0.name()
+    }
+
+    /// Forgets the messages that expired more than 10 minutes before this. Returns how many.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if the vault cannot be read or written.
+    ///
+    /// # Cancel safety
+    /// What was forgotten so far stays forgotten.
+    pub async fn sweep(&self, now: Timestamp) -> Result<u64, VaultFault> {
+        self.0.sweep(now).await
+    }
+
+    /// Rewrites the next closed segment of the journal whose messages are all forgotten and whose parcels are all published,
+    /// without the envelopes in it. Returns how many bytes were read for it, so that the caller can pace himself; `None` when
+    /// there is none left for now.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if the vault cannot be written. A segment that cannot be rewritten stays, and is told to the listener.
+    ///
+    /// # Cancel safety
+    /// Each segment is rewritten wholly or not at all.
+    pub async fn shrink(&self) -> Result<Option<u64>, VaultFault> {
+        self.0.shrink().await
+    }
+
+    /// Makes a checkpoint now, if anything has happened since the last.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if it could not be written; the vault has stopped then.
+    pub async fn checkpoint(&self) -> Result<(), VaultFault> {
+        let core = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || if core.has_unsettled() { core.checkpoint() } else { core.serving() }).await;
+        done.unwrap_or(Err(VaultFault::Stopped(StopCause::Store)))
+    }
+
+    /// The ledger's edge.
+    #[must_use]
+    pub fn ledger(&self) -> Frontier {
+        self.0.ledger()
+    }
+
+    /// The ledger's edge, recomputed from every entry that is kept, none of which is opened: must be equal to
+    /// [`Self::ledger`]. Waits for the disk, so not for an asynchronous task.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if an entry is missing.
+    pub fn recompute_ledger(&self) -> Result<Frontier, VaultFault> {
+        self.0.recompute_ledger()
+    }
+
+    /// How many parcels are not yet published.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.0.outstanding()
+    }
+}
+
+impl fmt::Debug for Caretaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Caretaker({})", self.0.name())
+    }
+}
+
+/// An open vault in the hands of a message: made by a permit alone. Clones are the same.
+#[derive(Clone)]
+pub struct DiskVault(Arc<Core>);
+
+impl DiskVault {
+    pub(super) const fn of(_: &Permit, core: Arc<Core>) -> Self {
+        Self(core)
+    }
+
+    /// One entry of the ledger, opened; `None` behind its end.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if it does not open.
+    pub fn entry(&self, index: u64) -> Result<Option<(Commitment, Sealing)>, VaultFault> {
+        let Some((commitment, sealed)) = self.0.sealed_entry(index)? else { return Ok(None) };
+        let stop = || self.0.stop(StopCause::Ledger, None);
+        let opened = self.0.keyring.open(&Tree::Entry.row(&[&commitment.0]), &sealed).map_err(|_| stop())?;
+        let (salt, entry) = opened.split_first_chunk().ok_or_else(stop)?;
+        Ok(Some((commitment, Sealing { salt: Salt(*salt), entry: entry.to_vec() })))
+    }
+}
+
+impl fmt::Debug for DiskVault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DiskVault({})", self.0.name())
+    }
+}
+
+impl ports::Vault for DiskVault {
+    fn recall(&self, message: &MessageKey) -> Result<Option<Remembered>, VaultFault> {
+        self.0.recall(message)
+    }
+
+    fn person(&self, name: &PersonName) -> Result<Option<PersonId>, VaultFault> {
+        self.0.person(name)
+    }
+
+    fn view(&self, needs: &[PersonNeed]) -> Result<View, VaultFault> {
+        self.0.view(needs)
+    }
+
+    fn floor(&self) -> Timestamp {
+        self.0.floor()
+    }
+
+    async fn commit(&self, frame: Frame) -> Result<Journalled, VaultFault> {
+        self.0.commit_frame(frame).await
+    }
+
+    async fn repeat(&self, message: &MessageKey) -> Result<Repeated, VaultFault> {
+        self.0.repeat(message).await
+    }
+}
