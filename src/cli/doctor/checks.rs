@@ -26,8 +26,8 @@ use tokio::runtime;
 /// Whatever ends within this many days is warned of.
 const SOON_DAYS: i64 = 30;
 const DAY: i64 = 24 * 60 * 60;
-/// Less room than this on the data folder's disk is warned of, in MiB.
-const LITTLE_ROOM: u64 = 1024;
+/// Room for less than this many times what the vaults insist on is warned of.
+const LITTLE_ROOM: u64 = 4;
 /// How many names a line holds.
 const NAMED: usize = 5;
 
@@ -57,7 +57,7 @@ pub(super) fn all(config: &Path, now: Timestamp) -> Vec<Finding> {
         found.push(others(directory, now));
     }
     found.extend(secrets_left(&configuration));
-    found.extend(data_folder(&configuration.data));
+    found.extend(data_folder(&configuration.data, configuration.limits.free));
     if let Some(directory) = &directory {
         found.extend(vaults(&configuration, directory, now));
         for broker in &configuration.brokers {
@@ -141,7 +141,7 @@ fn secrets_left(configuration: &Configuration) -> Vec<Finding> {
     .collect()
 }
 
-fn data_folder(data: &Path) -> Vec<Finding> {
+fn data_folder(data: &Path, insisted: u64) -> Vec<Finding> {
     let mut found = Vec::new();
     let about = match fs::metadata(data) {
         Ok(about) => about,
@@ -156,10 +156,13 @@ fn data_folder(data: &Path) -> Vec<Finding> {
     let running = if used { "the daemon runs" } else { "no daemon runs" };
     match rustix::fs::statvfs(data) {
         Ok(disk) => {
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize) >> 20;
-            let words = format!("{}: {free} MiB free, {running}", data.display());
-            found.push(if free < LITTLE_ROOM {
-                Finding::warning("data", words, "make room, or move the data folder to a larger disk")
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let words = format!("{}: {} MiB free, {running}", data.display(), free >> 20);
+            let next = "make room, or move the data folder to a larger disk; below free_mebibytes nothing more is taken in";
+            found.push(if free < insisted {
+                Finding::failed("data", words, next)
+            } else if free < insisted.saturating_mul(LITTLE_ROOM) {
+                Finding::warning("data", words, next)
             } else {
                 Finding::good("data", words)
             });
