@@ -43,6 +43,9 @@ const RECOVERY_FIRST: Duration = Duration::from_secs(5);
 const LANES: u16 = 2;
 /// How many parcels go to a broker in one round.
 const ROUND: u16 = 256;
+/// What the caches of all stores take together, and the least and the most that one takes.
+const CACHES: u64 = 128 << 20;
+const CACHE: std::ops::RangeInclusive<u64> = 1 << 20..=64 << 20;
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Serves until SIGTERM or SIGINT.
@@ -75,7 +78,7 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
             entropy: Arc::new(entropy.clone()),
             outbox: outbox.clone(),
             listen: Arc::new(telemetry::vault),
-            tuning: Tuning::default(),
+            tuning: Tuning { cache_bytes: (CACHES / tenants.max(1)).clamp(*CACHE.start(), *CACHE.end()), ..Tuning::default() },
         },
     )?;
     match vaults.create(VaultName::Platform) {
