@@ -124,17 +124,20 @@ fn empty(folder: &Path) -> Result<PathBuf, CliError> {
 
 /// What a broker of one's own needs to be used by a demonstration.
 fn make_ready(folder: &Path, hosts: &[String], outside: &mut Outside<'_>) -> Result<(), CliError> {
-    let folder = empty(folder)?;
-    let (_, options) = towns(outside.clock.now())?;
-    let node = prepare(&folder, &options, &Layout::default(), hosts)?;
-    let listen = if hosts.is_empty() { "127.0.0.1:5671" } else { "0.0.0.0:5671" };
-    let file = folder.join("rabbitmq.conf");
-    let text = node::configuration(listen, &folder.join("definitions.json"), &node);
-    fs::write(&file, text).map_err(|source| CliError::Write { path: file.clone(), source })?;
-    let plugins = folder.join("enabled_plugins");
-    fs::write(&plugins, "[rabbitmq_auth_mechanism_ssl].\n").map_err(|source| CliError::Write { path: plugins, source })?;
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let (file, plugins) = (folder.join("rabbitmq.conf"), folder.join("enabled_plugins"));
+    // The last file to be made: with it, all is there from an earlier run.
+    if !plugins.exists() {
+        let folder = empty(&folder)?;
+        let (_, options) = towns(outside.clock.now())?;
+        let node = prepare(&folder, &options, &Layout::default(), hosts)?;
+        let listen = if hosts.is_empty() { "127.0.0.1:5671" } else { "0.0.0.0:5671" };
+        let text = node::configuration(listen, &folder.join("definitions.json"), &node);
+        fs::write(&file, text).map_err(|source| CliError::Write { path: file.clone(), source })?;
+        fs::write(&plugins, "[rabbitmq_auth_mechanism_ssl].\n").map_err(|source| CliError::Write { path: plugins.clone(), source })?;
+    }
     let host = hosts.first().map_or("localhost", String::as_str);
-    writeln!(outside.out, "Start RabbitMQ with {} and {}, then run:", file.display(), folder.join("enabled_plugins").display())?;
+    writeln!(outside.out, "Start RabbitMQ with {} and {}, then run:", file.display(), plugins.display())?;
     writeln!(outside.out, "nakatsugi demo --amqp-uri amqps://{host}:5671/{VHOST} --certificates {}", folder.display())?;
     Ok(())
 }
