@@ -23,11 +23,13 @@ use std::{
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make the vault of a tenant that stands in the directory. The daemon must not run.
+    #[command(after_help = "Example:\n  nakatsugi tenant add 142051")]
     Add {
         /// The tenant's code.
         code: TenantCode,
     },
     /// Show the tenants of the directory and whether they have a vault.
+    #[command(after_help = "Example:\n  nakatsugi tenant list")]
     List,
 }
 
