@@ -51,6 +51,7 @@ schemas!(
     "catalogue.schema.json",
     "body/person.link.schema.json",
     "body/person.reply.schema.json",
+    "body/person.restrict.schema.json",
     "body/record.delete.schema.json",
     "body/record.put.schema.json",
     "body/record.reply.schema.json",
