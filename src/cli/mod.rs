@@ -13,6 +13,7 @@ mod exit;
 mod files;
 mod init;
 mod keys;
+mod load;
 pub mod peer;
 mod serve;
 mod shares;
@@ -85,6 +86,8 @@ pub enum Command {
     Validate(validate::Arguments),
     /// Sign and send one message as a principal, and wait for the reply.
     Ask(ask::Arguments),
+    /// Register many rows from a file, as a municipal system.
+    Load(load::Arguments),
     /// Show everything at work on this machine: a private broker, three towns, requests and their replies.
     #[command(after_help = "Example:\n  nakatsugi demo --keep site")]
     Demo(demo::Arguments),
@@ -130,6 +133,7 @@ pub fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliEr
         Command::Doctor(arguments) => doctor::run(config, arguments, outside),
         Command::Validate(arguments) => validate::run(arguments, outside),
         Command::Ask(arguments) => ask::run(arguments, outside),
+        Command::Load(arguments) => load::run(arguments, outside),
         Command::Demo(arguments) => demo::run(arguments, outside),
         Command::Bench(arguments) => bench::run(config, arguments, outside),
     }
