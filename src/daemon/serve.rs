@@ -158,7 +158,9 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     let until = end - CLOSED_WITHIN.min(configuration.times.shutdown / 4);
     let left = || until.saturating_duration_since(Instant::now());
     let mut stopping: JoinSet<_> = intakes.into_iter().map(|intake| intake.stop(left())).collect();
-    while stopping.join_next().await.is_some() {}
+    // What hangs at a broker is cut off: its messages come again.
+    let _ = timeout(left(), async { while stopping.join_next().await.is_some() {} }).await;
+    stopping.abort_all();
     carried.close();
     let finished = timeout(left(), carried.wait()).await.is_ok();
     let unfinished = if finished { 0 } else { count(carried.len()) };

@@ -182,7 +182,18 @@ fn vaults(configuration: &Configuration, directory: &Directory, now: Timestamp) 
     let (folder, environment) = (configuration.data.join("vaults"), configuration.env.to_string());
     let mut whole = 0_usize;
     let (mut found, mut missing) = (Vec::new(), Vec::new());
+    if let Err(flaw) = inspect(&folder, VaultName::Platform, &root, &environment)
+        && !matches!(flaw, Flaw::Missing)
+    {
+        let next = "what proves nothing waits until it opens: restore this vault from its backup, and keep what is there";
+        found.push(Finding::failed("vault", format!("platform: {flaw}"), next));
+    }
     for tenant in directory.tenants() {
+        let journal = folder_bytes(&folder.join(tenant.code.as_str()).join("journal"));
+        if journal > configuration.limits.journal / 10 * 9 {
+            let words = format!("{}: its journal has {} of at most {} MiB", tenant.code, journal >> 20, configuration.limits.journal >> 20);
+            found.push(Finding::warning("vault", words, "give it more (journal_mebibytes), or it takes in nothing more when it is full"));
+        }
         match inspect(&folder, VaultName::Tenant(tenant.code), &root, &environment) {
             Ok(()) => whole += 1,
             Err(Flaw::Missing) => {
@@ -234,6 +245,11 @@ fn reach(configuration: &Configuration, directory: &Directory, broker: &Broker) 
         ),
         Err(error) => Finding::error("broker", error),
     }
+}
+
+fn folder_bytes(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| entry.metadata().ok()).map(|about| about.len()).sum()
 }
 
 fn end<K>(dated: &DatedKey<K>) -> Timestamp {
