@@ -21,7 +21,11 @@ fn timestamps() -> impl Strategy<Value = Timestamp> {
 
 fn windows() -> impl Strategy<Value = Window> {
     let day = || prop::option::of(parsed("[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"));
-    (day(), day()).prop_map(|(from, until)| Window { from, until })
+    (day(), day()).prop_map(|(one, other)| match (one, other) {
+        // It never ends before it begins, which no schema can say.
+        (Some(from), Some(until)) if until < from => Window { from: other, until: one },
+        (from, until) => Window { from, until },
+    })
 }
 
 fn items() -> impl Strategy<Value = Item> {
