@@ -20,6 +20,7 @@ mod shares;
 mod tenant;
 mod topology;
 mod validate;
+mod vaults;
 
 pub use error::CliError;
 pub use exit::Exit;
