@@ -221,8 +221,12 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
             },
             Standing::Other(answer, denial) => {
                 message.answer = answer;
-                if scope.vault().recall(&message)?.is_some() && scope.vault().repeat(&message).await? == Repeated::Sent {
-                    return Ok(End::Repeated);
+                if scope.vault().recall(&message)?.is_some() {
+                    // Made anew, other bytes would go out under the same id.
+                    return match scope.vault().repeat(&message).await? {
+                        Repeated::Sent => Ok(End::Repeated),
+                        Repeated::Gone => Err(Failure::Expired),
+                    };
                 }
                 denied(denial, &verified)?
             }
