@@ -45,6 +45,12 @@ pub trait Vault: Send + Sync {
     /// The latest time up to which ids are forgotten: a message that expired by then cannot be told from a repeat.
     fn floor(&self) -> Timestamp;
 
+    /// Whether there is room for anything new. Asked before a message is handled: one that must wait costs little.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if there is none.
+    fn takes_in(&self) -> Result<(), VaultFault>;
+
     /// Makes a frame durable and applies it: afterwards all of it is in effect, or nothing happened.
     /// Its parcels are in the outbox from then on.
     ///

@@ -133,6 +133,10 @@ impl ports::Vault for DiskVault {
     fn floor(&self) -> Timestamp {
         self.0.floor()
     }
+    fn takes_in(&self) -> Result<(), VaultFault> {
+        self.0.has_room()
+    }
+
 
     async fn commit(&self, frame: Frame) -> Result<Journalled, VaultFault> {
         self.0.commit_frame(frame).await

@@ -37,6 +37,9 @@ pub(super) struct Actor {
     pub(super) decryption: DecryptionKey,
 }
 
+/// What a vault says that takes in nothing more.
+pub(super) const NO_ROOM: VaultFault = VaultFault::Stopped(StopCause::NoRoom);
+
 /// Vaults that live in memory; as strict as the real ones about what is committed together.
 #[derive(Default, Clone)]
 pub(super) struct Memory(pub(super) Arc<Mutex<BTreeMap<String, Held>>>, pub(super) Arc<Mutex<Option<VaultFault>>>);
@@ -51,6 +54,8 @@ pub(super) struct Held {
     pub(super) log: Frontier,
     pub(super) floor: Timestamp,
     pub(super) gone: bool,
+    pub(super) full: bool,
+    pub(super) unread: BTreeSet<Category>,
 }
 
 pub(super) struct MemoryVault {
@@ -108,8 +113,15 @@ impl Vault for MemoryVault {
     }
 
     async fn commit(&self, frame: Frame) -> Result<Journalled, VaultFault> {
-        Ok(self.with(|held| {
+        self.with(|held| {
+            if held.full {
+                return Err(NO_ROOM);
+            }
             for change in &frame.changes {
+    fn takes_in(&self) -> Result<(), VaultFault> {
+        self.with(|held| if held.full { Err(NO_ROOM) } else { Ok(()) })
+    }
+
                 held.heads.insert(change.id, change.head.clone());
                 for name in &change.unlinked {
                     held.names.remove(name);
@@ -120,8 +132,8 @@ impl Vault for MemoryVault {
             held.outbox.extend(frame.parcels.iter().cloned());
             let index = held.log.append(&frame.commitment);
             held.frames.push(frame);
-            Journalled { index }
-        }))
+            Ok(Journalled { index })
+        })
     }
 
     async fn repeat(&self, message: &MessageKey) -> Result<Repeated, VaultFault> {
