@@ -8,7 +8,7 @@ use crate::{
     identifier::{MessageId, MessageType, PersonName, PrincipalId},
     ledger::{Commitment, Sealing},
     record::{PersonChange, PersonId, PersonNeed, View},
-    tenant::{Permit, Route},
+    tenant::{Permit, Route, Unscoped},
 };
 use std::{fmt, future::Future, sync::Arc};
 use thiserror::Error;
@@ -18,8 +18,8 @@ pub trait Vaults: Send + Sync {
     /// An open vault.
     type Vault: Vault;
 
-    /// Opens the vault that the permit names, or finds it open.
-    fn open(&self, permit: &Permit) -> impl Future<Output = Result<Self::Vault, VaultFault>> + Send;
+    /// Opens the vault that the permit names, or finds it open. Only a `TenantScope` gets at what was opened.
+    fn open(&self, permit: &Permit) -> impl Future<Output = Result<Unscoped<Self::Vault>, VaultFault>> + Send;
 }
 
 /// One tenant's vault.

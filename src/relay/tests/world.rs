@@ -11,7 +11,7 @@ use crate::{
     ledger::{Commitment, Frontier, Promise},
     record::{Head, Holding, Person, PersonId, PersonNeed, View},
     relay::{End, Keys, Known, Relay, ports::*},
-    tenant::{Copied, EXCHANGE_IN, Permit, Route},
+    tenant::{Copied, EXCHANGE_IN, Permit, Route, Unscoped},
 };
 use ring::rand::SystemRandom;
 use serde_json::{Value, json};
@@ -66,10 +66,10 @@ pub(super) struct MemoryVault {
 impl Vaults for Memory {
     type Vault = MemoryVault;
 
-    async fn open(&self, permit: &Permit) -> Result<MemoryVault, VaultFault> {
+    async fn open(&self, permit: &Permit) -> Result<Unscoped<MemoryVault>, VaultFault> {
         match *self.1.lock().unwrap() {
             Some(fault) => Err(fault),
-            None => Ok(MemoryVault { name: permit.vault().to_string(), memory: self.clone() }),
+            None => Ok(Unscoped::of(MemoryVault { name: permit.vault().to_string(), memory: self.clone() })),
         }
     }
 }
