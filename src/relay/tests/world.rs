@@ -16,7 +16,7 @@ use crate::{
 use ring::rand::SystemRandom;
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -102,7 +102,10 @@ impl Vault for MemoryVault {
             let person = |need: &PersonNeed| {
                 let id = *held.names.get(&need.name)?;
                 let holding = |category: &Category| Some((category.clone(), held.holdings.get(&(id, category.clone()))?.clone()));
-                Some(Person { id, head: held.heads[&id].clone(), holdings: need.categories.iter().filter_map(holding).collect() })
+                let (unread, read) = need.categories.iter().cloned().partition::<Vec<_>, _>(|category| held.unread.contains(category));
+                let unread = unread.into_iter().collect();
+                let holdings = read.iter().filter_map(holding).collect();
+                Some(Person { id, head: held.heads[&id].clone(), holdings, unread })
             };
             Ok(View { persons: needs.iter().map(person).collect() })
         })
@@ -112,16 +115,16 @@ impl Vault for MemoryVault {
         self.with(|held| held.floor)
     }
 
+    fn takes_in(&self) -> Result<(), VaultFault> {
+        self.with(|held| if held.full { Err(NO_ROOM) } else { Ok(()) })
+    }
+
     async fn commit(&self, frame: Frame) -> Result<Journalled, VaultFault> {
         self.with(|held| {
             if held.full {
                 return Err(NO_ROOM);
             }
             for change in &frame.changes {
-    fn takes_in(&self) -> Result<(), VaultFault> {
-        self.with(|held| if held.full { Err(NO_ROOM) } else { Ok(()) })
-    }
-
                 held.heads.insert(change.id, change.head.clone());
                 for name in &change.unlinked {
                     held.names.remove(name);
