@@ -78,7 +78,7 @@ pub(super) struct Core {
     pub(super) room: Semaphore,
     pub(super) settling: Mutex<Settling>,
     pub(super) settled: Condvar,
-    /// The latest time that a sweep was told, in milliseconds.
+    /// The time that the last sweep was told, in milliseconds.
     pub(super) swept: AtomicI64,
     /// Who rewrites segments holds this; one at a time.
     pub(super) segments: Arc<tokio::sync::Mutex<Segments>>,
