@@ -294,6 +294,7 @@ async fn a_repeat_that_was_promised_beside_a_rewrite_comes_again_after_a_crash()
         assert_eq!(parcels, promised.into_iter().map(|number| (number, parcel(number, REPLY))).collect::<Vec<_>>());
     }
     println!("{sent} were sent again, {gone} were gone");
+    assert!(sent > 0 && gone > 0, "{sent} were sent again, {gone} were gone: only one of both was tried");
 }
 
 #[tokio::test(flavor = "multi_thread")]
