@@ -320,7 +320,7 @@ fn trusted(around: &Surroundings, found: &Found) -> Result<Result<Base, RebuildR
     Ok(Ok(Base {
         store,
         ledger,
-        applied: Applied::new(found.manifest.ledger.clone(), found.manifest.links, floor, outstanding),
+        applied: Applied::new(position, found.manifest.ledger.clone(), found.manifest.links, floor, outstanding),
         from: *position,
         rebuild: None,
         reach: sentinel.map_or(0, |sentinel| sentinel.sequence),
@@ -361,7 +361,7 @@ fn anew(around: &Surroundings, found: &Found, reason: RebuildReason) -> Result<B
     Ok(Base {
         store,
         ledger: LedgerFiles::anew(dir.join(LEDGER)),
-        applied: Applied::new(Frontier::default(), Links::default(), Timestamp::from_millis(i64::MIN), HashMap::new()),
+        applied: Applied::new(&BEGINNING, Frontier::default(), Links::default(), Timestamp::from_millis(i64::MIN), HashMap::new()),
         from: BEGINNING,
         rebuild: Some(reason),
         reach: found.manifest.position.sequence,
