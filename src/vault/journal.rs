@@ -281,7 +281,6 @@ pub(super) fn read_parcels(dir: &Path, key: &MacKey, location: Location, sequenc
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
