@@ -56,7 +56,7 @@ pub(super) enum RowRefusal {
     },
     /// With it the person would have more in this category than a reply can carry.
     CategoryFull,
-    /// The rows before it rewrite as much as one message may.
+    /// The other rows touch or rewrite as much as one message may.
     MessageFull,
 }
 
@@ -259,6 +259,9 @@ struct Weighed {
 
 impl Standing {
     fn replace(&mut self, category: &Category, row: Row, room: &mut usize) -> Result<Replaced, RowRefusal> {
+        if self.seen.as_ref().is_some_and(|person| person.unread.contains(category)) {
+            return Err(RowRefusal::MessageFull);
+        }
         let seen = self.seen.as_ref().and_then(|person| person.holdings.get(category));
         let (holding, weight, charged) = match self.changed.get(category) {
             Some(changed) => (Some(&changed.holding), changed.weight, changed.weight),

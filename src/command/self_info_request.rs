@@ -80,6 +80,7 @@ impl SelfInfoRequest {
                     Some(person) => {
                         match (person.head.restricted.restrictions.withholding(&category, today), person.holdings.get(&category)) {
                             (Some(withholding), _) => (Answer::NothingToShow, cause(withholding), 0),
+                            (None, _) if person.unread.contains(&category) => (Answer::TooLarge, Cause::TooLarge, 0),
                             (None, None) => (Answer::NothingToShow, Cause::NoRecord, 0),
                             (None, Some(holding)) => provide(holding, today, &mut room)?,
                         }

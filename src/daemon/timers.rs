@@ -16,7 +16,7 @@ use crate::{
     vault::Vaults,
 };
 use std::{fs, sync::Arc, time::Duration};
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
 
 const TEND_EVERY: Duration = Duration::from_secs(2);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -27,8 +27,9 @@ const SWEEP_PATIENCE: Duration = Duration::from_secs(2);
 /// How long rewriting waits for one vault, which begins anew in the next round.
 const SHRINK_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How many bytes of journal are read in a second to be rewritten: the disk belongs to those who wait for an answer.
-const SHRINK_BYTES_A_SECOND: u64 = 16 << 20;
+/// How many bytes of journal are read in a second to be rewritten: the disk belongs to those who wait for an answer. Each byte
+/// is read once in its life, and 2,500 requests a second write about 30 MB.
+const SHRINK_BYTES_A_SECOND: u64 = 48 << 20;
 
 /// Runs the vaults' timers for ever.
 pub(super) async fn keep(vaults: Vaults) {
@@ -54,19 +55,22 @@ async fn sweep(vaults: &Vaults) {
     }
 }
 
-/// Rewrites segments whose time is over, one of each vault in turn until none is left.
+/// Rewrites segments whose time is over, one of each vault in turn until none of it is left for this round.
 async fn shrink(vaults: &Vaults) {
     let mut tick = ticks(SWEEP_EVERY);
     loop {
         tick.tick().await;
-        let mut more = true;
-        while std::mem::take(&mut more) {
-            for vault in vaults.open_vaults() {
+        let mut round = vaults.open_vaults();
+        while !round.is_empty() {
+            let mut more = Vec::with_capacity(round.len());
+            for vault in round {
+                let began = Instant::now();
                 if let Ok(Ok(Some(bytes))) = timeout(SHRINK_PATIENCE, vault.shrink()).await {
-                    more = true;
-                    sleep(Duration::from_millis(bytes * 1000 / SHRINK_BYTES_A_SECOND)).await;
+                    more.push(vault);
+                    sleep_until(began + Duration::from_millis(bytes * 1000 / SHRINK_BYTES_A_SECOND)).await;
                 }
             }
+            round = more;
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     identifier::{AddresseeNumber, Category, PersonCode, PersonName},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A person's random id in one vault. It never leaves the vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub struct Person {
     pub head: Head,
     /// What is held, of the categories that were asked for.
     pub holdings: BTreeMap<Category, Holding>,
+    /// Categories that were asked for and not looked into, whether they hold anything or not: the view shows enough already.
+    pub unread: BTreeSet<Category>,
 }
 
 /// What a command needs to see of one person.
@@ -59,7 +61,8 @@ pub struct PersonNeed {
     pub categories: Vec<Category>,
 }
 
-/// What the vault showed: one answer per need, in the same order; `None` where nobody has the name.
+/// What the vault showed: one answer per need, in the same order; `None` where nobody has the name. It holds no more than fits
+/// in memory beside others; what is beyond is named as unread.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct View {
     /// The persons, in the order of the needs.

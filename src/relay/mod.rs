@@ -214,16 +214,24 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
         let _turn = self.turns.take(&scope, &message, &command.names()).await?;
 
         let outcome = match deduplicate(&scope, &message, &verified, now)? {
-            Standing::First => self.handle(&scope, &verified, command, care, now)?,
+            Standing::First => {
+                scope.vault().takes_in()?;
+                self.handle(&scope, &verified, command, care, now)?
+            }
             Standing::Repeat => match scope.vault().repeat(&message).await? {
                 Repeated::Sent => return Ok(End::Repeated),
                 Repeated::Gone => return Err(Failure::Expired),
             },
             Standing::Other(answer, denial) => {
                 message.answer = answer;
-                if scope.vault().recall(&message)?.is_some() && scope.vault().repeat(&message).await? == Repeated::Sent {
-                    return Ok(End::Repeated);
+                if scope.vault().recall(&message)?.is_some() {
+                    // Made anew, other bytes would go out under the same id.
+                    return match scope.vault().repeat(&message).await? {
+                        Repeated::Sent => Ok(End::Repeated),
+                        Repeated::Gone => Err(Failure::Expired),
+                    };
                 }
+                scope.vault().takes_in()?;
                 denied(denial, &verified)?
             }
         };

@@ -8,7 +8,7 @@ use crate::{
     identifier::{MessageId, MessageType, PersonName, PrincipalId},
     ledger::{Commitment, Sealing},
     record::{PersonChange, PersonId, PersonNeed, View},
-    tenant::{Permit, Route},
+    tenant::{Permit, Route, Unscoped},
 };
 use std::{fmt, future::Future, sync::Arc};
 use thiserror::Error;
@@ -18,8 +18,8 @@ pub trait Vaults: Send + Sync {
     /// An open vault.
     type Vault: Vault;
 
-    /// Opens the vault that the permit names, or finds it open.
-    fn open(&self, permit: &Permit) -> impl Future<Output = Result<Self::Vault, VaultFault>> + Send;
+    /// Opens the vault that the permit names, or finds it open. Only a `TenantScope` gets at what was opened.
+    fn open(&self, permit: &Permit) -> impl Future<Output = Result<Unscoped<Self::Vault>, VaultFault>> + Send;
 }
 
 /// One tenant's vault.
@@ -44,6 +44,12 @@ pub trait Vault: Send + Sync {
 
     /// The latest time up to which ids are forgotten: a message that expired by then cannot be told from a repeat.
     fn floor(&self) -> Timestamp;
+
+    /// Whether there is room for anything new. Asked before a message is handled: one that must wait costs little.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if there is none.
+    fn takes_in(&self) -> Result<(), VaultFault>;
 
     /// Makes a frame durable and applies it: afterwards all of it is in effect, or nothing happened.
     /// Its parcels are in the outbox from then on.

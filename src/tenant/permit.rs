@@ -8,7 +8,7 @@ use super::Verified;
 use crate::identifier::VaultName;
 use thiserror::Error;
 
-/// Leave to open exactly one vault. Made only by [`Permit::admit`] and, for the operator's own vault, [`Permit::platform`].
+/// Leave to open exactly one vault. Made only by [`Permit::admit`], and by the way itself for the operator's own vault.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Permit {
     vault: VaultName,
@@ -107,8 +107,7 @@ impl Permit {
     }
 
     /// Leave to open the platform vault, which holds no tenant's data.
-    #[must_use]
-    pub const fn platform() -> Self {
+    pub(crate) const fn platform() -> Self {
         Self { vault: VaultName::Platform }
     }
 

@@ -6,6 +6,17 @@ use crate::{
     relay::ports::{VaultFault, Vaults},
 };
 
+/// A vault that a permit opened, on its way into a scope: nobody else can take it out.
+#[derive(Debug)]
+pub struct Unscoped<V>(V);
+
+impl<V> Unscoped<V> {
+    /// Hands over a vault that was opened.
+    pub const fn of(vault: V) -> Self {
+        Self(vault)
+    }
+}
+
 /// The one vault that a message may touch. Nothing reads without one.
 ///
 /// ```compile_fail
@@ -25,7 +36,7 @@ impl<V> TenantScope<V> {
     /// # Errors
     /// [`VaultFault`]: the vault is missing, locked or stopped; the message waits.
     pub async fn open<S: Vaults<Vault = V>>(permit: Permit, vaults: &S) -> Result<Self, VaultFault> {
-        let vault = vaults.open(&permit).await?;
+        let Unscoped(vault) = vaults.open(&permit).await?;
         Ok(Self { permit, vault })
     }
 

@@ -6,6 +6,7 @@
 use super::{
     codec::{Put, Take},
     frame::{Handled, Location, ParcelKey, Record},
+    journal::SEGMENT_HEADER,
     ledger::SealedEntry,
     links::Links,
     manifest::Position,
@@ -16,7 +17,10 @@ use crate::{
     keyring::{Blind, RowKey, Tree},
     ledger::Frontier,
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// What is in effect.
 pub(super) struct Applied {
@@ -32,8 +36,42 @@ pub(super) struct Applied {
     pub(super) outstanding: HashMap<ParcelKey, Location>,
     /// Messages that expired up to here are forgotten.
     pub(super) floor: Timestamp,
+    /// When the messages of each segment expire.
+    pub(super) latest: Latest,
     /// Outbox rows of frames from here on are in memory only.
     unsettled_from: u64,
+}
+
+/// When the last message of each segment expires, of those segments that were written or replayed whole.
+pub(super) struct Latest {
+    /// Of this one and all before it, only a part was seen, if anything.
+    unseen_to: u64,
+    by_segment: BTreeMap<u64, Timestamp>,
+}
+
+impl Latest {
+    /// What is seen from this position on.
+    const fn from(position: &Position) -> Self {
+        let whole = position.offset == SEGMENT_HEADER;
+        Self { unseen_to: if whole { position.segment.saturating_sub(1) } else { position.segment }, by_segment: BTreeMap::new() }
+    }
+
+    fn note(&mut self, segment: u64, record: &Record) {
+        if segment > self.unseen_to {
+            let expires = record.expires().unwrap_or(Timestamp::from_millis(i64::MIN));
+            let latest = self.by_segment.entry(segment).or_insert(expires);
+            *latest = expires.max(*latest);
+        }
+    }
+
+    /// `None` if it is not known.
+    pub(super) fn of(&self, segment: u64) -> Option<Timestamp> {
+        self.by_segment.get(&segment).copied()
+    }
+
+    pub(super) fn forget(&mut self, segment: u64) {
+        self.by_segment.remove(&segment);
+    }
 }
 
 /// A consistent cut: everything before a position in the journal.
@@ -96,8 +134,15 @@ pub(super) fn read_outbox_row(key: &RowKey, value: &[u8]) -> Option<(ParcelKey, 
 
 impl Applied {
     /// What is in effect before replay: rows in the store, and this.
-    pub(super) fn new(ledger: Frontier, links: Links, floor: Timestamp, outstanding: HashMap<ParcelKey, Location>) -> Self {
+    pub(super) fn new(
+        from: &Position,
+        ledger: Frontier,
+        links: Links,
+        floor: Timestamp,
+        outstanding: HashMap<ParcelKey, Location>,
+    ) -> Self {
         Self {
+            latest: Latest::from(from),
             rows: Rows::default(),
             ledger,
             links,
@@ -112,6 +157,7 @@ impl Applied {
 
     /// Applies a frame. Returns the index of its ledger entry, if it has one.
     pub(super) fn apply(&mut self, sequence: u64, location: Location, record: Record) -> Option<u64> {
+        self.latest.note(location.segment, &record);
         match record {
             Record::Handled(handled) => {
                 let message = MessageRow::encode(sequence, location, &handled);

@@ -8,7 +8,7 @@ use super::{
     core::{Core, lock, read, write},
     frame::{Location, ParcelKey, Record},
     group::Part,
-    limits::{GROUP_BYTES, LONGEST_FRAME, MARKS},
+    limits::{GROUP_BYTES, LONGEST_FRAME, MARKS, PLACE_BYTES, QUEUE_PLACES},
     outbox::Posted,
 };
 use crate::relay::ports::{Parcel, StopCause, VaultFault};
@@ -77,6 +77,11 @@ impl Drop for Leading<'_> {
     }
 }
 
+/// How many places a frame of so many bytes takes in the queue.
+fn places(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(PLACE_BYTES)).unwrap_or(QUEUE_PLACES).clamp(1, QUEUE_PLACES)
+}
+
 impl Core {
     /// Makes a frame durable and applies it. Returns the index of its ledger entry, if it has one.
     pub(super) async fn commit(self: &Arc<Self>, prepared: Prepared) -> Result<Option<u64>, VaultFault> {
@@ -87,7 +92,7 @@ impl Core {
             return Err(self.too_large());
         }
         // INVARIANT: the semaphore is never closed.
-        let _place = self.room.acquire().await.map_err(|_| VaultFault::Stopped(StopCause::Journal))?;
+        let _place = self.room.acquire_many(places(frame.len() + bodies)).await.map_err(|_| VaultFault::Stopped(StopCause::Journal))?;
         let (done, waits) = oneshot::channel();
         lock(&self.queue).waiting.push_back(Waiting { frame, prepared, done });
         self.lead_if_nobody_does();
@@ -263,5 +268,16 @@ impl Core {
             let _ = done.send(Ok(index));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_takes_places_by_its_length_and_never_more_than_there_are() {
+        let taken = [0, 1, PLACE_BYTES, PLACE_BYTES + 1, 64 << 20, LONGEST_FRAME, usize::MAX].map(places);
+        assert_eq!(taken, [1, 1, 1, 2, 1_024, QUEUE_PLACES, QUEUE_PLACES]);
     }
 }

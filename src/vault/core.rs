@@ -11,7 +11,7 @@ use super::{
     frame::{Location, ParcelKey},
     journal::{self, Journal, ReadError},
     ledger::LedgerFiles,
-    limits::{QUEUE_FRAMES, Tuning},
+    limits::{QUEUE_PLACES, Tuning},
     outbox::Outbox,
     room::{DiskRoom, JournalRoom},
     shrink::Segments,
@@ -78,7 +78,7 @@ pub(super) struct Core {
     pub(super) room: Semaphore,
     pub(super) settling: Mutex<Settling>,
     pub(super) settled: Condvar,
-    /// The latest time that a sweep was told, in milliseconds.
+    /// The time that the last sweep was told, in milliseconds.
     pub(super) swept: AtomicI64,
     /// Who rewrites segments holds this; one at a time.
     pub(super) segments: Arc<tokio::sync::Mutex<Segments>>,
@@ -132,7 +132,7 @@ impl Core {
             store: RwLock::new(Some(parts.store)),
             ledger: Mutex::new(parts.ledger),
             queue: Mutex::default(),
-            room: Semaphore::new(QUEUE_FRAMES),
+            room: Semaphore::new(QUEUE_PLACES as usize),
             settling: Mutex::new(parts.settling),
             settled: Condvar::new(),
             stopped: OnceLock::new(),

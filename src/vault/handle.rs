@@ -1,6 +1,6 @@
 //! The two handles on an open vault: one that reads and commits for a message, one that takes care of it.
 //!
-//! Always: what a vault holds is read by a [`DiskVault`], which only a [`Permit`] opens; a [`Caretaker`], which anyone with the
+//! Always: what a vault holds is read by a [`DiskVault`], which only a [`Permit`] opens and only a scope holds; a [`Caretaker`], which anyone with the
 //! data folder gets, sees sizes, counts and hashes. Neither becomes the other. Held by `tests/compile_fail`.
 
 use super::core::Core;
@@ -89,8 +89,7 @@ impl fmt::Debug for Caretaker {
     }
 }
 
-/// An open vault in the hands of a message: made by a permit alone. Clones are the same.
-#[derive(Clone)]
+/// An open vault in the hands of a message: made by a permit alone, and never outside a [`TenantScope`](crate::tenant::TenantScope).
 pub struct DiskVault(Arc<Core>);
 
 impl DiskVault {
@@ -132,6 +131,10 @@ impl ports::Vault for DiskVault {
 
     fn floor(&self) -> Timestamp {
         self.0.floor()
+    }
+
+    fn takes_in(&self) -> Result<(), VaultFault> {
+        self.0.has_room()
     }
 
     async fn commit(&self, frame: Frame) -> Result<Journalled, VaultFault> {

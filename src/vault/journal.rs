@@ -227,7 +227,11 @@ pub(super) fn remove_unfinished(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == UNFINISHED) {
-            fs::remove_file(path)?;
+            match fs::remove_file(path) {
+                // Gone by itself: a vault that has stopped may still be taking its own away.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
     }
     Ok(())
@@ -274,4 +278,31 @@ pub(super) fn read_parcels(dir: &Path, key: &MacKey, location: Location, sequenc
         whole.push(parcel.with_body(&body).ok_or(ReadError::Damaged)?);
     }
     Ok(Some(whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rewrite_that_goes_by_itself_while_the_vault_opens_is_no_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0000000000000001.0.new");
+        let comes_and_goes = {
+            let path = path.clone();
+            std::thread::spawn(move || {
+                for _ in 0..20_000 {
+                    fs::write(&path, b"").unwrap();
+                    // Whoever comes first.
+                    let _ = fs::remove_file(&path);
+                }
+            })
+        };
+        while !comes_and_goes.is_finished() {
+            remove_unfinished(dir.path()).unwrap();
+        }
+        comes_and_goes.join().unwrap();
+        remove_unfinished(dir.path()).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 }

@@ -14,8 +14,12 @@ pub(super) const GROUP_BYTES: usize = 4 << 20;
 /// How many bytes a frame may have with its envelopes: far below what four bytes can tell, far above what one message can
 /// change. A longer one is refused before anything is written.
 pub(super) const LONGEST_FRAME: usize = 1 << 30;
-/// How many frames wait for the committer; who comes later waits before queueing.
-pub(super) const QUEUE_FRAMES: usize = 4_096;
+/// How many pieces of values one view reads, 96 MiB, and the rest of the value with which it reaches them.
+pub(super) const VIEW_PIECES: usize = (96 << 20) / CHUNK;
+/// How many places there are for frames that wait for the committer; who comes later waits before queueing.
+pub(super) const QUEUE_PLACES: u32 = 4_096;
+/// What a frame may have for each place it takes, with its envelopes: so 256 MiB wait at most, or one frame that is longer.
+pub(super) const PLACE_BYTES: usize = 64 << 10;
 /// The journal is extended with zeros by as much as it has, between these bounds: overwriting what is allocated makes a
 /// sync half as long (measured: 106 to 140 µs, against 180 to 230 µs when the file grows).
 pub(super) const ZEROS: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 20;

@@ -55,7 +55,7 @@ impl Core {
         }
     }
 
-    /// Whether a message's envelopes are kept: until it expired, as far as any sweep knew, and all are published.
+    /// Whether a message's envelopes are kept: until it expired, as far as the last sweep knew, and all are published.
     // INVARIANT: what is kept is on disk. A segment is rewritten when all its messages expired at or below the floor.
     // Held by `shrink::a_reply_is_gone_once_it_was_published_and_its_request_expired`.
     fn kept(&self, row: &MessageRow) -> ReplyKept {
@@ -121,7 +121,8 @@ impl Core {
 
     /// Forgets what expired more than 10 minutes ago. Returns how many messages were forgotten.
     pub(super) async fn sweep(self: &Arc<Self>, now: Timestamp) -> Result<u64, VaultFault> {
-        self.swept.fetch_max(now.millis(), Ordering::AcqRel);
+        // Also a clock that was ahead and is set right: the floor alone remembers, and only that lets bytes go.
+        self.swept.store(now.millis(), Ordering::Release);
         let before = span(now.seconds().saturating_sub(KEPT_AFTER_EXPIRY));
         let mut forgotten = 0;
         loop {

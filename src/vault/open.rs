@@ -17,7 +17,7 @@ use super::{
     links::Links,
     manifest::{self, Manifest, Position, sync_dir},
     outbox::{Outbox, Posted},
-    replay::{Shown, replay},
+    replay::{Replayed, Shown, replay},
     room::DiskRoom,
     store::{Sentinel, Store, StoreError},
 };
@@ -167,61 +167,21 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
     let manifest = Manifest::read(&dir, keyring.manifest(), &name.to_string()).map_err(disk(StopCause::Manifest))?;
     let found = Found { manifest: manifest.ok_or((StopCause::Manifest, None))?, keyring, dir };
 
-    let (tuning, journal_dir) = (&around.tuning, found.dir.join(JOURNAL));
-    journal::remove_unfinished(&journal_dir).map_err(disk(StopCause::Journal))?;
+    journal::remove_unfinished(&found.dir.join(JOURNAL)).map_err(disk(StopCause::Journal))?;
     let mut base = base(around, name, &found)?;
-    let mut gathered = 0_u64;
-    let replayed = {
-        let Base { store, ledger, applied, from, .. } = &mut base;
-        let mut failure = None;
-        let show = |group: Vec<Shown>, position: &Position| {
-            for Shown { sequence, location, record } in group {
-                applied.apply(sequence, location, record);
+    let (replayed, settling) = match catch_up(around, name, &found, &mut base) {
+        Ok(caught_up) => caught_up,
+        Err(failure) => {
+            Store::close(Some(base.store));
+            if failure.0 == StopCause::StoreDamaged && base.rebuild.is_none() {
+                // It agreed with the manifest, and showed its damage only when it was used.
+                fs::write(found.dir.join(SUSPECT), b"").map_err(disk(StopCause::Store))?;
+                return recover(around, name, found.dir, runtime, began);
             }
-            gathered = gathered.max(position.sequence);
-            if applied.rows.len() >= tuning.checkpoint_rows {
-                // Much to replay: what has gathered goes into the store now. Cut short here, replay begins anew.
-                let cut = applied.cut_in_replay(*position);
-                if let Err(error) = write_cut(store, ledger, &cut) {
-                    let (cause, _) = failure.insert(cut_failure(error));
-                    return Err(*cause);
-                }
-                applied.settled();
-            }
-            Ok(())
-        };
-        let result = replay(&journal_dir, found.keyring.journal(), from, tuning.segment_bytes, show);
-        result.map_err(|cause| failure.unwrap_or((cause, None)))?
+            return Err(failure);
+        }
     };
-    let Base { store, mut ledger, mut applied, rebuild, reach, .. } = base;
-    let position = *replayed.journal.position();
-    if position.sequence < reach {
-        // The store knows frames that the journal no longer has.
-        return Err((StopCause::JournalDamaged, None));
-    }
-    let held = Links::held(&found.keyring, &store, &applied).map_err(|error| (error.cause(), Some(error.detail())))?;
-    if held != applied.links && rebuild.is_none() {
-        // A link was lost, or one came from elsewhere.
-        Store::close(Some(store));
-        fs::write(found.dir.join(SUSPECT), b"").map_err(disk(StopCause::Store))?;
-        return recover(around, name, found.dir, runtime, began);
-    }
-    // After a rebuild the journal has said all.
-    applied.links = held;
-    applied.replayed(position);
-    let mut settling = Settling::since(found.manifest.position);
-    if rebuild.is_some() || ledger.size() > found.manifest.ledger.size() {
-        let cut = applied.cut(position);
-        write_cut(&store, &mut ledger, &cut)
-            .and_then(|_| finish_cut(&found.dir, found.keyring.manifest(), name, found.manifest.epoch, &store, &mut ledger, &cut))
-            .map_err(cut_failure)?;
-        applied.settled();
-        settling = Settling::since(position);
-    }
-    if rebuild.is_some() {
-        unmark(&found.dir).map_err(disk(StopCause::Store))?;
-        (around.listen)(VaultEvent::StoreRebuilt { vault: name, frames: replayed.frames });
-    }
+    let Base { store, ledger, applied, .. } = base;
     let outstanding: Vec<(ParcelKey, Location)> = applied.outstanding.iter().map(|(key, at)| (*key, *at)).collect();
     (around.listen)(VaultEvent::Opened {
         vault: name,
@@ -251,6 +211,56 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
     core.weigh();
     repost(&core, outstanding);
     Ok(core)
+}
+
+/// Replays the journal into store and ledger, counts the links, and makes durable what must be.
+fn catch_up(around: &Surroundings, name: VaultName, found: &Found, base: &mut Base) -> Result<(Replayed, Settling), Failure> {
+    let tuning = &around.tuning;
+    let Base { store, ledger, applied, from, rebuild, reach } = base;
+    let mut failure = None;
+    let show = |group: Vec<Shown>, position: &Position| {
+        for Shown { sequence, location, record } in group {
+            applied.apply(sequence, location, record);
+        }
+        if applied.rows.len() >= tuning.checkpoint_rows {
+            // Much to replay: what has gathered goes into the store now. Cut short here, replay begins anew.
+            let cut = applied.cut_in_replay(*position);
+            if let Err(error) = write_cut(store, ledger, &cut) {
+                let (cause, _) = failure.insert(cut_failure(error));
+                return Err(*cause);
+            }
+            applied.settled();
+        }
+        Ok(())
+    };
+    let result = replay(&found.dir.join(JOURNAL), found.keyring.journal(), from, tuning.segment_bytes, show);
+    let replayed = result.map_err(|cause| failure.unwrap_or((cause, None)))?;
+    let position = *replayed.journal.position();
+    if position.sequence < *reach {
+        // The store knows frames that the journal no longer has.
+        return Err((StopCause::JournalDamaged, None));
+    }
+    let held = Links::held(&found.keyring, store, applied).map_err(|error| (error.cause(), Some(error.detail())))?;
+    if held != applied.links && rebuild.is_none() {
+        return Err((StopCause::StoreDamaged, Some("a link was lost, or one came from elsewhere".to_owned())));
+    }
+    // After a rebuild the journal has said all.
+    applied.links = held;
+    applied.replayed(position);
+    let mut settling = Settling::since(found.manifest.position);
+    if rebuild.is_some() || ledger.size() > found.manifest.ledger.size() {
+        let cut = applied.cut(position);
+        write_cut(store, ledger, &cut)
+            .and_then(|_| finish_cut(&found.dir, found.keyring.manifest(), name, found.manifest.epoch, store, ledger, &cut))
+            .map_err(cut_failure)?;
+        applied.settled();
+        settling = Settling::since(position);
+    }
+    if rebuild.is_some() {
+        unmark(&found.dir).map_err(disk(StopCause::Store))?;
+        (around.listen)(VaultEvent::StoreRebuilt { vault: name, frames: replayed.frames });
+    }
+    Ok((replayed, settling))
 }
 
 /// Puts what was not published into the outbox, in order, in the place of what an earlier opening put there.
@@ -310,7 +320,7 @@ fn trusted(around: &Surroundings, found: &Found) -> Result<Result<Base, RebuildR
     Ok(Ok(Base {
         store,
         ledger,
-        applied: Applied::new(found.manifest.ledger.clone(), found.manifest.links, floor, outstanding),
+        applied: Applied::new(position, found.manifest.ledger.clone(), found.manifest.links, floor, outstanding),
         from: *position,
         rebuild: None,
         reach: sentinel.map_or(0, |sentinel| sentinel.sequence),
@@ -351,7 +361,7 @@ fn anew(around: &Surroundings, found: &Found, reason: RebuildReason) -> Result<B
     Ok(Base {
         store,
         ledger: LedgerFiles::anew(dir.join(LEDGER)),
-        applied: Applied::new(Frontier::default(), Links::default(), Timestamp::from_millis(i64::MIN), HashMap::new()),
+        applied: Applied::new(&BEGINNING, Frontier::default(), Links::default(), Timestamp::from_millis(i64::MIN), HashMap::new()),
         from: BEGINNING,
         rebuild: Some(reason),
         reach: found.manifest.position.sequence,

@@ -15,7 +15,7 @@
 use super::{
     core::{Core, aside},
     frame::RowChange,
-    limits::CHUNK,
+    limits::{CHUNK, VIEW_PIECES},
     links::{Links, Presence},
 };
 use crate::{
@@ -27,7 +27,10 @@ use crate::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The tags of a holding's chunks, in order.
 #[derive(Clone, Default)]
@@ -177,7 +180,8 @@ impl Core {
             for need in needs.iter().skip(READ_AT_ONCE) {
                 found.push(self.found(need)?);
             }
-            let persons = needs.iter().zip(found).map(|(need, found)| found.map(|found| self.shown(need, found)).transpose());
+            let mut read = 0;
+            let persons = needs.iter().zip(found).map(|(need, found)| found.map(|found| self.shown(need, found, &mut read)).transpose());
             Ok(View { persons: persons.collect::<Result<_, _>>()? })
         };
         if needs.len() + pieces > READ_AT_ONCE { aside(whole) } else { whole() }
@@ -189,14 +193,19 @@ impl Core {
         id.map(|id| Ok((id, self.head(id)?))).transpose()
     }
 
-    fn shown(&self, need: &PersonNeed, (id, row): (PersonId, HeadRow)) -> Result<Person, VaultFault> {
-        let mut holdings = BTreeMap::new();
+    /// What a need asks for of a person, as long as fewer pieces than enough were read for the same view.
+    // SECURITY: one message names hundreds of holdings of megabytes each, and many messages are handled at the same time.
+    fn shown(&self, need: &PersonNeed, (id, row): (PersonId, HeadRow), read: &mut usize) -> Result<Person, VaultFault> {
+        let (mut holdings, mut unread) = (BTreeMap::new(), BTreeSet::new());
         for category in &need.categories {
-            if let Some(tags) = row.held.get(category) {
+            if *read >= VIEW_PIECES {
+                unread.insert(category.clone());
+            } else if let Some(tags) = row.held.get(category) {
+                *read += tags.0.len();
                 holdings.insert(category.clone(), self.holding(id, category, tags)?);
             }
         }
-        Ok(Person { id, head: row.head, holdings })
+        Ok(Person { id, head: row.head, holdings, unread })
     }
 
     /// The rows that make these changes, sealed, and how they change the links.

@@ -11,7 +11,7 @@
 
 use super::{
     committer::{Posts, Prepared},
-    core::{Core, lock, read},
+    core::{Core, lock, read, write},
     event::VaultEvent,
     frame::Record,
     group::{self, Found},
@@ -40,7 +40,12 @@ use tokio::{
 };
 
 /// What is known of closed segments, by number.
-pub(super) type Segments = BTreeMap<u64, Known>;
+#[derive(Default)]
+pub(super) struct Segments {
+    known: BTreeMap<u64, Known>,
+    /// They could not be read or exchanged; tried again in the next round.
+    put_off: BTreeSet<u64>,
+}
 
 /// What is known of a closed segment.
 #[derive(Clone, Copy)]
@@ -83,7 +88,8 @@ fn joined<T>(result: Result<Result<T, VaultFault>, JoinError>) -> Result<T, Vaul
 }
 
 impl Core {
-    /// Rewrites the next segment whose time has come. Returns how many bytes were read; `None` when there is none.
+    /// Rewrites the next segment whose time has come. Returns how many bytes were read; `None` when there is none, which ends
+    /// the round.
     pub(super) async fn shrink(self: &Arc<Self>) -> Result<Option<u64>, VaultFault> {
         let segments = Arc::clone(&self.segments).lock_owned().await;
         let core = Arc::clone(self);
@@ -128,10 +134,16 @@ impl Core {
         let dir = self.dir.join(JOURNAL);
         let numbers = journal::segments(&dir).map_err(|error| self.io_fault(StopCause::Journal, &error))?;
         for number in numbers.into_iter().filter(|number| *number < end && !awaited.contains(number)) {
-            match segments.get(&number) {
+            if segments.put_off.contains(&number) {
+                continue;
+            }
+            let latest = match segments.known.get(&number) {
                 Some(Known::Shrunk | Known::Damaged) => continue,
-                Some(Known::Whole { latest }) if *latest > floor => continue,
-                Some(Known::Whole { .. }) | None => {}
+                Some(Known::Whole { latest }) => Some(*latest),
+                None => read(&self.applied).latest.of(number),
+            };
+            if latest.is_some_and(|latest| latest > floor) {
+                continue;
             }
             let (known, look) = match rewrite(&dir, self.keyring.journal(), number, floor) {
                 Ok(Some((known, look))) => (known, look),
@@ -141,15 +153,21 @@ impl Core {
                 }
                 Err(error) => {
                     (self.listen)(VaultEvent::NotShrunk { vault: self.name, segment: number, detail: Some(error.to_string()) });
-                    return Ok((segments, Look::Nothing));
+                    if error.kind() == io::ErrorKind::StorageFull {
+                        // So it is for all of them.
+                        break;
+                    }
+                    segments.put_off.insert(number);
+                    continue;
                 }
             };
-            segments.insert(number, known);
+            segments.known.insert(number, known);
             match look {
                 Look::Nothing => {}
                 Look::NotYet(_) | Look::Rewritten(_) => return Ok((segments, look)),
             }
         }
+        segments.put_off.clear();
         Ok((segments, Look::Nothing))
     }
 
@@ -164,10 +182,12 @@ impl Core {
         };
         match exchanged.and_then(|()| sync_dir(&self.dir.join(JOURNAL))) {
             Ok(()) => {
-                segments.insert(number, Known::Shrunk);
+                segments.known.insert(number, Known::Shrunk);
+                write(&self.applied).latest.forget(number);
                 (self.listen)(VaultEvent::Shrunk { vault: self.name, segment: number, before, after });
             }
             Err(error) => {
+                segments.put_off.insert(number);
                 (self.listen)(VaultEvent::NotShrunk { vault: self.name, segment: number, detail: Some(error.to_string()) });
             }
         }

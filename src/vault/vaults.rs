@@ -22,7 +22,7 @@ use crate::{
     identifier::VaultName,
     keyring::RootKey,
     relay::ports::{self, Entropy, StopCause, VaultFault},
-    tenant::Permit,
+    tenant::{Permit, Unscoped},
 };
 use std::{
     collections::HashMap,
@@ -367,7 +367,7 @@ impl fmt::Debug for Vaults {
 impl ports::Vaults for Vaults {
     type Vault = DiskVault;
 
-    async fn open(&self, permit: &Permit) -> Result<DiskVault, VaultFault> {
-        self.core(permit.vault()).await.map(|core| DiskVault::of(permit, core))
+    async fn open(&self, permit: &Permit) -> Result<Unscoped<DiskVault>, VaultFault> {
+        self.core(permit.vault()).await.map(|core| Unscoped::of(DiskVault::of(permit, core)))
     }
 }

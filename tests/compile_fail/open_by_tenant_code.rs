@@ -3,7 +3,8 @@
 use nakatsugi::{
     identifier::TenantCode,
     relay::ports::{VaultFault, Vaults},
+    tenant::Unscoped,
 };
-pub async fn open<S: Vaults>(vaults: &S, tenant: &TenantCode) -> Result<S::Vault, VaultFault> {
+pub async fn open<S: Vaults>(vaults: &S, tenant: &TenantCode) -> Result<Unscoped<S::Vault>, VaultFault> {
     vaults.open(tenant).await
 }

@@ -6,7 +6,8 @@ use nakatsugi::{
     identifier::PersonCode,
     record::{PersonNeed, View},
     relay::ports::{Ticket, Vault, VaultFault, Vaults},
-    tenant::{Permit, Route, ScopeError, TenantScope, Verified},
+    record::PersonId,
+    tenant::{Permit, Route, ScopeError, TenantScope, Unscoped, Verified},
     identifier::VaultName,
     ledger::{Commitment, Sealing},
     vault::{Caretaker, DiskVault, FilterInstalled},
@@ -27,6 +28,12 @@ pub type Proofs = (Published, Authentic, FilterInstalled, PersonCode);
 pub async fn resume(vaults: &nakatsugi::vault::Vaults, name: VaultName) -> Result<Caretaker, VaultFault> {
     vaults.resume(name).await
 }
-pub fn entry(vault: &DiskVault) -> Result<Option<(Commitment, Sealing)>, VaultFault> {
-    vault.entry(0)
+pub fn entry(scope: &TenantScope<DiskVault>) -> Result<Option<(Commitment, Sealing)>, VaultFault> {
+    scope.vault().entry(0)
+}
+pub fn person(scope: &TenantScope<DiskVault>, name: &nakatsugi::identifier::PersonName) -> Result<Option<PersonId>, VaultFault> {
+    scope.vault().person(name)
+}
+pub async fn open(vaults: &nakatsugi::vault::Vaults, permit: &Permit) -> Result<Unscoped<DiskVault>, VaultFault> {
+    vaults.open(permit).await
 }

@@ -9,7 +9,7 @@ use nakatsugi::{
     record::{FormerName, Head, Holding, Item, ItemValue, NullReason, Person, PersonId, Record, Row},
 };
 use serde_json::{Value, json, value::to_raw_value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const NUMBER: &str = "000000123456789";
 const CODE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -54,6 +54,7 @@ fn person() -> Person {
             ..Head::default()
         },
         holdings: BTreeMap::from([(category("TM00000000000002"), shown), (category("TM00000000000004"), hidden)]),
+        unread: BTreeSet::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a commit promises while nothing goes wrong.
 
-use crate::support::*;
+use crate::{shrink::publish_all, support::*};
 use nakatsugi::{
     record::{Holding, PersonNeed},
     relay::ports::{StopCause, Vault, VaultFault},
@@ -276,4 +276,24 @@ async fn nothing_that_names_or_describes_a_person_lies_on_disk_in_clear() {
         }
     }
     assert!(files >= 7, "{files} files");
+}
+
+/// One message may name more than fits in memory: what is beyond is not read, and is told apart from what is not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_reads_no_more_than_one_message_may_take() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path(), never());
+    let vault = site.vault().await;
+    for number in 0..34 {
+        vault.commit(frame(number, 4 << 20, 10)).await.unwrap();
+        publish_all(&site.outbox).await;
+    }
+    let needs: Vec<_> = (0..36).map(|number| PersonNeed { name: name_of(number), categories: vec![category()] }).collect();
+    let view = vault.view(&needs).unwrap();
+    assert_eq!(view.persons.iter().flatten().count(), 34, "everyone is known");
+    let held = view.persons.iter().flatten().filter(|person| person.holdings.contains_key(&category())).count();
+    assert!((20..=26).contains(&held), "{held} of 4 MiB each");
+    drop(view);
+    // Asked for alone, the last is shown.
+    assert_eq!(number_held(&vault, 33), Some(33));
 }

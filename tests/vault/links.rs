@@ -2,8 +2,14 @@
 
 use crate::support::*;
 use nakatsugi::{
+    identifier::{PersonCode, PersonName},
     relay::ports::{Frame, Vault},
     vault::{RebuildReason, VaultEvent},
+};
+use std::{
+    fs::{self, OpenOptions},
+    os::unix::fs::FileExt,
+    time::Duration,
 };
 
 fn is_rebuilt(site: &Site) -> bool {
@@ -102,4 +108,58 @@ async fn names_that_come_go_and_move_are_no_damage() {
         let persons = [1, 2, 3, 4, 5, 6].map(|name| vault.person(&name_of(name)).unwrap());
         assert_eq!(persons, [Some(person_of(2)), Some(person_of(2)), Some(person_of(3)), None, None, Some(person_of(4))]);
     }
+}
+
+/// Damage that shows only when the links are counted, after the store was opened and found to agree.
+#[tokio::test(flavor = "multi_thread")]
+async fn links_that_cannot_be_read_are_rebuilt() {
+    let dir = tempfile::tempdir().unwrap();
+    let code = |number: u64| {
+        let mut code = [9; 32];
+        code[..8].copy_from_slice(&number.to_be_bytes());
+        PersonName::Code(PersonCode::from_bytes(code))
+    };
+    let folder = {
+        let site = site(dir.path(), never());
+        let vault = site.vault().await;
+        for number in 0..40_u64 {
+            let mut frame = frame(number, 10, 0);
+            frame.changes[0].linked.extend((0..700).map(|name| code(number * 1_000 + name)));
+            vault.commit(frame).await.unwrap();
+        }
+        vault.care.checkpoint().await.unwrap();
+        site.folder()
+    };
+    let values: Vec<_> = {
+        let store = open_store(&folder);
+        store.scan_prefix([1]).values().map(Result::unwrap).collect()
+    };
+    drop(open_store(&folder));
+    let original = dir.path().join("original");
+    copy(&folder, &original);
+    let bytes = fs::read(original.join("store/db")).unwrap();
+    let (mut counted, mut told) = (0, Vec::new());
+    let places: Vec<_> = (1..6).flat_map(|part| memmem(&bytes, &values[values.len() * part / 6])).collect();
+    for (case, at) in places.into_iter().enumerate() {
+        let data = dir.path().join(format!("case {case}"));
+        let folder = data.join("vaults/142051");
+        copy(&original, &folder);
+        let file = OpenOptions::new().write(true).open(folder.join("store/db")).unwrap();
+        file.write_all_at(&[bytes[at] ^ 1], at as u64).unwrap();
+        let site = site(&data, never());
+        let vault = tokio::time::timeout(Duration::from_secs(10), site.vault_again()).await;
+        let vault = vault.unwrap_or_else(|_| panic!("case {case}: {:?}", site.events()));
+        assert!(!site.events().iter().any(|event| matches!(event, VaultEvent::Stopped { .. })), "{:?}", site.events());
+        counted += u32::from(is_rebuilt(&site));
+        told.extend(site.events().into_iter().filter(|event| matches!(event, VaultEvent::StoreRebuilding { .. })));
+        for number in [0, 699, 39_000, 39_699] {
+            assert!(vault.person(&code(number)).unwrap().is_some(), "case {case}");
+        }
+    }
+    assert!(counted > 0, "no damage was left for the count to find: {told:?}");
+}
+
+/// Where these bytes stand.
+fn memmem(bytes: &[u8], sought: &[u8]) -> Vec<usize> {
+    bytes.windows(sought.len()).enumerate().filter(|(_, window)| *window == sought).map(|(at, _)| at).collect()
 }

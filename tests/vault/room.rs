@@ -70,7 +70,7 @@ async fn at_its_quota_a_vault_takes_in_nothing_until_it_has_shrunk() {
 async fn below_its_floor_the_disk_takes_in_nothing_until_there_is_room_again() {
     // A disk that nobody else writes to.
     let shm = Path::new("/dev/shm");
-    let Ok(dir) = tempfile::tempdir_in(shm) else { return };
+    let dir = tempfile::tempdir_in(shm).unwrap_or_else(|error| panic!("this needs a disk of its own at {}: {error}", shm.display()));
     let disk = rustix::fs::statvfs(shm).unwrap();
     let free = disk.f_bavail * disk.f_frsize;
     let site = site(dir.path(), Tuning { free_bytes: free.saturating_sub(24 << 20), ..never() });

@@ -149,8 +149,10 @@ async fn a_reply_is_gone_once_it_was_published_and_its_request_expired() {
     vault.care.sweep(expires(1)).await.unwrap();
     assert_eq!(kept(&vault), [ReplyKept::Gone, ReplyKept::Yes, ReplyKept::Yes, ReplyKept::Yes], "published and expired");
     one.settle();
+    assert_eq!(kept(&vault), [ReplyKept::Gone, ReplyKept::Gone, ReplyKept::Yes, ReplyKept::Yes]);
     vault.care.sweep(expires(0)).await.unwrap();
-    assert_eq!(kept(&vault), [ReplyKept::Gone, ReplyKept::Gone, ReplyKept::Yes, ReplyKept::Yes], "a clock set back changes nothing");
+    let back = [ReplyKept::Gone, ReplyKept::Yes, ReplyKept::Yes, ReplyKept::Yes];
+    assert_eq!(kept(&vault), back, "a clock that was ahead and is set right gives back what is on disk");
     vault.care.sweep(expires(9)).await.unwrap();
     assert_eq!(kept(&vault), [ReplyKept::Gone, ReplyKept::Gone, ReplyKept::Gone, ReplyKept::Yes], "no reply, nothing to let go");
     first.vaults.tend().await;
@@ -292,6 +294,7 @@ async fn a_repeat_that_was_promised_beside_a_rewrite_comes_again_after_a_crash()
         assert_eq!(parcels, promised.into_iter().map(|number| (number, parcel(number, REPLY))).collect::<Vec<_>>());
     }
     println!("{sent} were sent again, {gone} were gone");
+    assert!(sent > 0 && gone > 0, "{sent} were sent again, {gone} were gone: only one of both was tried");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -370,4 +373,94 @@ async fn a_damaged_segment_is_left_as_it_is() {
     assert_eq!(told, [1, 2].map(|segment| VaultEvent::NotShrunk { vault: tenant(), segment, detail: None }));
     assert_eq!(shrunk(&site).first(), Some(&3));
     vault.commit(frame(140, 0, 100)).await.unwrap();
+}
+
+fn not_shrunk(site: &Site) -> Vec<u64> {
+    let number = |event: &VaultEvent| match event {
+        VaultEvent::NotShrunk { segment, .. } => Some(*segment),
+        _ => None,
+    };
+    site.events().iter().filter_map(number).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_cannot_be_read_keeps_no_other_from_being_rewritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let (site, vault) = forgotten(dir.path(), 140).await;
+    let first = path(&site.folder(), 1);
+    fs::rename(&first, first.with_extension("aside")).unwrap();
+    // Opening it fails, as reading a bad sector would.
+    std::os::unix::fs::symlink(&first, &first).unwrap();
+    shrink_all(&vault).await;
+    let rewritten = shrunk(&site);
+    assert!(rewritten.len() >= 2 && rewritten[0] == 2, "{rewritten:?}");
+    assert_eq!(not_shrunk(&site), [1], "told once in a round");
+    fs::rename(first.with_extension("aside"), &first).unwrap();
+    shrink_all(&vault).await;
+    assert_eq!(shrunk(&site)[rewritten.len()..], [1], "tried again in the next");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_cannot_be_exchanged_is_tried_once_in_a_round() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let (site, vault) = forgotten(dir.path(), 140).await;
+        let (first, journal) = (path(&site.folder(), 1), site.folder().join("journal"));
+        let aside = first.with_extension("aside");
+        // Between reading and exchanging a folder takes its place, which no file can take again.
+        let blocker = {
+            let (first, aside) = (first.clone(), aside.clone());
+            std::thread::spawn(move || {
+                while !fs::read_dir(&journal).unwrap().any(|entry| entry.unwrap().path().extension().is_some_and(|end| end == "new")) {}
+                fs::rename(&first, aside).unwrap();
+                fs::create_dir(&first).unwrap();
+            })
+        };
+        let mut looks = 0;
+        while looks < 40 && vault.care.shrink().await.unwrap().is_some() {
+            looks += 1;
+        }
+        blocker.join().unwrap();
+        if shrunk(&site).contains(&1) {
+            // The folder came too late.
+            continue;
+        }
+        assert!(looks < 40, "{:?}", not_shrunk(&site));
+        assert_eq!((not_shrunk(&site), shrunk(&site).first()), (vec![1], Some(&2)));
+        fs::remove_dir(&first).unwrap();
+        fs::rename(aside, &first).unwrap();
+        shrink_all(&vault).await;
+        assert_eq!(shrunk(&site).last(), Some(&1), "tried again in the next round");
+        return;
+    }
+    panic!("the folder always came too late");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_whose_time_has_not_come_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = site(dir.path(), never());
+    let vault = first.vault().await;
+    for number in 0..140 {
+        vault.commit(frame(number, 100, REPLY)).await.unwrap();
+    }
+    publish_all(&first.outbox).await;
+    assert_eq!(vault.care.shrink().await.unwrap(), None);
+    for number in 140..280 {
+        vault.commit(frame(number, 100, REPLY)).await.unwrap();
+    }
+    publish_all(&first.outbox).await;
+    first.vaults.tend().await;
+    drop(vault);
+    let second = site(&first.kill(), never());
+    let vault = second.vault().await;
+    let mut looks = 0;
+    while vault.care.shrink().await.unwrap().is_some() {
+        looks += 1;
+    }
+    let closed = segments(&second.folder()) - 1;
+    assert!(looks > 0 && looks < closed - 2, "{looks} of {closed}: what was replayed whole is known");
+    vault.care.sweep(later()).await.unwrap();
+    shrink_all(&vault).await;
+    assert_eq!(shrunk(&second), (1..=closed).collect::<Vec<_>>());
 }

@@ -141,6 +141,7 @@ async fn a_rewrite_may_be_killed_at_any_moment() {
         unfinished += u64::from(begun());
     }
     println!("{unfinished} of 30 were killed with a rewrite unfinished; {} frames acknowledged", acknowledged.len());
+    assert!(unfinished > 0, "no kill fell into a rewrite");
     let folder = dir.path().join("vaults/142051");
     let first = site(dir.path(), never());
     let vault = first.vault().await;

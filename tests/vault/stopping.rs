@@ -1,6 +1,6 @@
 //! Vaults that stop, or are slow, while others go on.
 
-use crate::support::*;
+use crate::{gate::Gate, support::*};
 use nakatsugi::{
     identifier::VaultName,
     relay::ports::{StopCause, Vault, VaultFault},
@@ -133,19 +133,17 @@ async fn a_vault_is_not_opened_again_before_it_let_go() {
 async fn a_vault_that_is_slow_to_open_keeps_no_care_from_others() {
     let dir = tempfile::tempdir().unwrap();
     let (site, door) = site_with_door(dir.path(), never(), is_opened);
-    let other = VaultName::Platform;
+    let chiyoda = "131016".parse().unwrap();
+    let other = VaultName::Tenant(chiyoda);
     site.vaults.create(other).unwrap();
-    let platform = {
-        use nakatsugi::relay::ports::Vaults as _;
-        site.vaults.open(&nakatsugi::tenant::Permit::platform()).await.unwrap()
-    };
+    let quick = Opened::of(&site.vaults, &Gate::of(&[chiyoda]), chiyoda).await.unwrap();
     let vault = site.vault().await;
     stop(&site, &vault).await;
     door.shut();
     while !door.waited.load(Ordering::Acquire) {
         timeout(PATIENCE, site.vaults.tend()).await.expect("it does not wait for the slow one");
     }
-    platform.commit(frame(0, 0, 100)).await.unwrap();
+    quick.commit(frame(0, 0, 100)).await.unwrap();
     while site.outbox.load().parcels > 0 {
         let dispatch = site.outbox.next().await;
         if dispatch.vault() == other {
@@ -158,7 +156,7 @@ async fn a_vault_that_is_slow_to_open_keeps_no_care_from_others() {
     timeout(PATIENCE, site.vaults.tend()).await.expect("it does not wait for the slow one");
     // The mark is durable: a copy of the vault, as a crash would leave it, has nothing to publish.
     let copied = dir.path().join("copy");
-    copy(&site.data.join("vaults/platform"), &copied.join("vaults/platform"));
+    copy(&site.data.join("vaults/131016"), &copied.join("vaults/131016"));
     let second = self::site(&copied, never());
     assert_eq!(second.vaults.resume(other).await.unwrap().outstanding(), 0);
     door.open();

@@ -7,7 +7,8 @@ use nakatsugi::{
     keyring::RootKey,
     ledger::{Commitment, Promise, Salt, Sealing},
     record::{Head, Holding, Item, ItemValue, PersonChange, PersonId, PersonNeed, Record, Replaced, Row},
-    relay::ports::{Answer, Entropy, Frame, MessageKey, Parcel, Vault, VaultFault, Vaults as _},
+    relay::ports::{Answer, Entropy, Frame, MessageKey, Parcel, Vault, VaultFault},
+    tenant::TenantScope,
     vault::{Caretaker, DiskVault, Outbox, OutboxLimits, Settings, Tuning, VaultEvent, Vaults, filter},
 };
 use ring::rand::{SecureRandom, SystemRandom};
@@ -50,7 +51,7 @@ pub(crate) static GATE: LazyLock<Gate> = LazyLock::new(|| Gate::of(&[fujisawa()]
 /// Both handles on an open vault: the one that a permit gave, and the one that takes care.
 #[derive(Clone)]
 pub(crate) struct Opened {
-    pub(crate) vault: DiskVault,
+    pub(crate) scope: Arc<TenantScope<DiskVault>>,
     pub(crate) care: Caretaker,
 }
 
@@ -58,14 +59,14 @@ impl Deref for Opened {
     type Target = DiskVault;
 
     fn deref(&self) -> &DiskVault {
-        &self.vault
+        self.scope.vault()
     }
 }
 
 impl Opened {
     pub(crate) async fn of(vaults: &Vaults, gate: &Gate, tenant: TenantCode) -> Result<Self, VaultFault> {
-        let vault = vaults.open(&gate.permit(tenant)).await?;
-        Ok(Self { vault, care: vaults.resume(VaultName::Tenant(tenant)).await? })
+        let scope = Arc::new(TenantScope::open(gate.permit(tenant), vaults).await?);
+        Ok(Self { scope, care: vaults.resume(VaultName::Tenant(tenant)).await? })
     }
 }
 

@@ -10,8 +10,7 @@ use nakatsugi::{
     identifier::{MessageType, TenantCode, VaultName},
     keyring::RootKey,
     ledger::{Commitment, Entry},
-    relay::ports::Vaults as _,
-    tenant::{Copied, Permit, Route, Verified},
+    tenant::{Copied, Permit, Route, TenantScope, Verified},
     vault::{Outbox, OutboxLimits, Settings, Tuning, Vaults},
 };
 use serde_json::json;
@@ -55,16 +54,16 @@ impl Stage {
             tuning: Tuning::default(),
         };
         let vaults = Vaults::new(self.filter, settings).unwrap();
-        let vault = vaults.open(&self.permit(&configuration, tenant)).await.unwrap();
+        let scope = TenantScope::open(self.permit(&configuration, tenant), &vaults).await.unwrap();
         let entries: Vec<_> = (0..)
-            .map_while(|index| vault.entry(index).unwrap())
+            .map_while(|index| scope.vault().entry(index).unwrap())
             .map(|(commitment, sealing)| (commitment, serde_json::from_slice(&sealing.entry).unwrap()))
             .collect();
         let care = vaults.resume(VaultName::Tenant(tenant)).await.unwrap();
         assert_eq!(care.recompute_ledger().unwrap(), care.ledger());
         assert_eq!(care.ledger().size(), entries.len() as u64);
         assert_eq!(care.outstanding(), 0, "parcels are left in the outbox");
-        drop((vault, care));
+        drop((scope, care));
         vaults.close_all().await;
         entries
     }

@@ -97,7 +97,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, outside: &mut Outside<'_
             *best = time.min(*best);
         }
         let before = machine::processor_time(std::process::id())?;
-        let committed = runtime.block_on(async { join_all(frames.iter().map(|(vault, frame)| vault.commit(frame.clone()))).await });
+        let committed = runtime.block_on(async { join_all(frames.iter().map(|(scope, frame)| scope.vault().commit(frame.clone()))).await });
         if committed.iter().any(Result::is_err) {
             return Err(failed("a frame was not committed"));
         }
@@ -165,7 +165,7 @@ fn each<A, B>(input: Vec<A>, step: impl FnMut(A) -> Option<B>) -> Result<(Durati
     output.map(|output| (took, output)).ok_or_else(|| failed("a step refused its message"))
 }
 
-type Timed = ([Duration; STEPS.len()], Vec<(DiskVault, Frame)>);
+type Timed = ([Duration; STEPS.len()], Vec<(TenantScope<DiskVault>, Frame)>);
 
 impl Steps<'_> {
     /// Takes one batch through all steps but the last; the frames are ready to be committed.
@@ -211,7 +211,7 @@ impl Steps<'_> {
         let (encrypt, frames) = each(signed, |(verified, scope, mut frame, signed)| {
             let body = envelope::encrypt(&signed, verified.author().encryption_key(now)?, &random).ok()?;
             frame.parcels.first_mut()?.body = body.into();
-            Some((scope.vault().clone(), frame))
+            Some((scope, frame))
         })?;
         Ok(([decrypt, verify, scope, recall, view, handle, compose, sign, encrypt], frames))
     }

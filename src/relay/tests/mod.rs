@@ -114,6 +114,45 @@ async fn a_reply_that_was_let_go_is_promised_once_more() {
     assert_eq!(last(&world)["answered"], promise.to_string());
 }
 
+/// What a message asks to see may be more than it may take: it is told what to send again, and changes the rest.
+#[tokio::test]
+async fn rows_about_what_was_not_read_are_refused_and_a_request_says_too_large() {
+    let world = populated().await;
+    world.vaults.0.lock().unwrap().get_mut(FUJISAWA).unwrap().unread.extend([CARE.parse().unwrap()]);
+    let rows = json!({"rows": [put_row(ADDRESSEE, CARE, 2, "2027-03-31"), put_row(ADDRESSEE, TAX, 2, "2027-03-31")]});
+    world.carry(&world.letter("fujisawa", 3, MessageType::RecordPut, rows)).await;
+    let told = last(&world);
+    assert_eq!(told["rows"], json!([{"row": 0, "result": "refused", "code": "message-full"}, {"row": 1, "result": "stored"}]));
+    world.carry(&world.letter("disclosure", 4, MessageType::SelfInfoRequest, ask(7, &[TAX, CARE]))).await;
+    let told = last(&world);
+    assert_eq!(told["categories"][1], json!({"category": CARE, "outcome": "too-large"}));
+    assert_eq!(told["categories"][0]["outcome"], "provided");
+}
+
+/// What is refused in the end anyway costs no look-up, no signature and no encryption each time it comes back.
+#[tokio::test]
+async fn without_room_a_message_waits_before_it_is_handled_and_repeats_are_answered() {
+    let world = populated().await;
+    let answered = world.letter("disclosure", 3, MessageType::SelfInfoRequest, ask(7, &[TAX]));
+    world.carry(&answered).await;
+    let full = |full| world.vaults.0.lock().unwrap().get_mut(FUJISAWA).unwrap().full = full;
+    full(true);
+    let fault = VaultFault::Stopped(StopCause::NoRoom);
+    let waiting = super::Failure::Vault(fault).disposition();
+    let super::Disposition::Wait(fault) = waiting else { panic!("{waiting:?}") };
+    // The planted bug is in the look-up.
+    let poison = world.letter("disclosure", 4, MessageType::SelfInfoRequest, ask(7, &["TM00000000000080"]));
+    assert_eq!(world.carry(&poison).await.1, End::Waiting { fault });
+    let conflict = world.letter("disclosure", 3, MessageType::SelfInfoRequest, ask(7, &[CARE]));
+    assert_eq!(world.carry(&conflict).await.1, End::Waiting { fault });
+    assert_eq!(world.carry(&answered).await.1, End::Repeated);
+    full(false);
+    assert!(matches!(world.carry(&poison).await.1, End::Blamed { .. }));
+    assert_eq!(world.carry(&conflict).await.1, End::Denied { code: "conflict", index: 3 });
+    full(true);
+    assert_eq!(world.carry(&conflict).await.1, End::Repeated, "a denial is repeated too");
+}
+
 #[tokio::test]
 async fn an_expired_or_forgotten_message_is_dead_lettered() {
     let world = populated().await;

@@ -11,12 +11,12 @@ use crate::{
     ledger::{Commitment, Frontier, Promise},
     record::{Head, Holding, Person, PersonId, PersonNeed, View},
     relay::{End, Keys, Known, Relay, ports::*},
-    tenant::{Copied, EXCHANGE_IN, Permit, Route},
+    tenant::{Copied, EXCHANGE_IN, Permit, Route, Unscoped},
 };
 use ring::rand::SystemRandom;
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -37,6 +37,9 @@ pub(super) struct Actor {
     pub(super) decryption: DecryptionKey,
 }
 
+/// What a vault says that takes in nothing more.
+pub(super) const NO_ROOM: VaultFault = VaultFault::Stopped(StopCause::NoRoom);
+
 /// Vaults that live in memory; as strict as the real ones about what is committed together.
 #[derive(Default, Clone)]
 pub(super) struct Memory(pub(super) Arc<Mutex<BTreeMap<String, Held>>>, pub(super) Arc<Mutex<Option<VaultFault>>>);
@@ -51,6 +54,8 @@ pub(super) struct Held {
     pub(super) log: Frontier,
     pub(super) floor: Timestamp,
     pub(super) gone: bool,
+    pub(super) full: bool,
+    pub(super) unread: BTreeSet<Category>,
 }
 
 pub(super) struct MemoryVault {
@@ -61,10 +66,10 @@ pub(super) struct MemoryVault {
 impl Vaults for Memory {
     type Vault = MemoryVault;
 
-    async fn open(&self, permit: &Permit) -> Result<MemoryVault, VaultFault> {
+    async fn open(&self, permit: &Permit) -> Result<Unscoped<MemoryVault>, VaultFault> {
         match *self.1.lock().unwrap() {
             Some(fault) => Err(fault),
-            None => Ok(MemoryVault { name: permit.vault().to_string(), memory: self.clone() }),
+            None => Ok(Unscoped::of(MemoryVault { name: permit.vault().to_string(), memory: self.clone() })),
         }
     }
 }
@@ -97,7 +102,10 @@ impl Vault for MemoryVault {
             let person = |need: &PersonNeed| {
                 let id = *held.names.get(&need.name)?;
                 let holding = |category: &Category| Some((category.clone(), held.holdings.get(&(id, category.clone()))?.clone()));
-                Some(Person { id, head: held.heads[&id].clone(), holdings: need.categories.iter().filter_map(holding).collect() })
+                let (unread, read) = need.categories.iter().cloned().partition::<Vec<_>, _>(|category| held.unread.contains(category));
+                let unread = unread.into_iter().collect();
+                let holdings = read.iter().filter_map(holding).collect();
+                Some(Person { id, head: held.heads[&id].clone(), holdings, unread })
             };
             Ok(View { persons: needs.iter().map(person).collect() })
         })
@@ -107,8 +115,15 @@ impl Vault for MemoryVault {
         self.with(|held| held.floor)
     }
 
+    fn takes_in(&self) -> Result<(), VaultFault> {
+        self.with(|held| if held.full { Err(NO_ROOM) } else { Ok(()) })
+    }
+
     async fn commit(&self, frame: Frame) -> Result<Journalled, VaultFault> {
-        Ok(self.with(|held| {
+        self.with(|held| {
+            if held.full {
+                return Err(NO_ROOM);
+            }
             for change in &frame.changes {
                 held.heads.insert(change.id, change.head.clone());
                 for name in &change.unlinked {
@@ -120,8 +135,8 @@ impl Vault for MemoryVault {
             held.outbox.extend(frame.parcels.iter().cloned());
             let index = held.log.append(&frame.commitment);
             held.frames.push(frame);
-            Journalled { index }
-        }))
+            Ok(Journalled { index })
+        })
     }
 
     async fn repeat(&self, message: &MessageKey) -> Result<Repeated, VaultFault> {
