@@ -1,4 +1,4 @@
-//! What is in effect: the rows since the checkpoint, the ledger's edge, what waits to be published.
+//! What is in effect: the rows since the checkpoint, the ids in memory, the ledger's edge, what waits to be published.
 //!
 //! Always: changed by applying frames, in the order of the journal, and by nothing else; applying a frame again after a crash
 //! changes nothing. Absent: anything durable.
@@ -6,6 +6,7 @@
 use super::{
     codec::{Put, Take},
     frame::{Handled, Location, ParcelKey, Record},
+    known::Known,
     ledger::SealedEntry,
     links::Links,
     manifest::Position,
@@ -21,6 +22,8 @@ use std::{collections::HashMap, sync::Arc};
 /// What is in effect.
 pub(super) struct Applied {
     pub(super) rows: Rows,
+    /// The ids of all messages that are remembered; without any while the journal is replayed.
+    pub(super) known: Known,
     pub(super) ledger: Frontier,
     /// Which names lead to persons.
     pub(super) links: Links,
@@ -61,6 +64,12 @@ impl MessageRow {
         Tree::Message.row(&[&message.0])
     }
 
+    /// Whose row this is, if it is a message's.
+    pub(super) fn of(row: &RowKey) -> Option<Blind> {
+        let (tree, id) = row.as_bytes().split_first()?;
+        (*tree == Tree::Message.byte()).then(|| id.try_into().ok().map(Blind)).flatten()
+    }
+
     fn encode(sequence: u64, location: Location, handled: &Handled) -> Arc<[u8]> {
         let mut out = Vec::with_capacity(46 + handled.memory.len());
         out.u64(handled.expires.millis().cast_unsigned());
@@ -99,6 +108,7 @@ impl Applied {
     pub(super) fn new(ledger: Frontier, links: Links, floor: Timestamp, outstanding: HashMap<ParcelKey, Location>) -> Self {
         Self {
             rows: Rows::default(),
+            known: Known::default(),
             ledger,
             links,
             entries: Vec::new(),
@@ -116,6 +126,7 @@ impl Applied {
             Record::Handled(handled) => {
                 let message = MessageRow::encode(sequence, location, &handled);
                 self.rows.apply((MessageRow::key(handled.message), Some(message)));
+                self.known.remember(handled.message);
                 for ordinal in (0_u16..).take(handled.parcels.len()) {
                     self.await_parcel(ParcelKey { sequence, ordinal }, location);
                 }
@@ -140,7 +151,10 @@ impl Applied {
                 None
             }
             Record::Forgotten { floor, rows } => {
-                rows.into_iter().for_each(|row| self.rows.apply((row, None)));
+                for row in rows {
+                    MessageRow::of(&row).into_iter().for_each(|message| self.known.forget(message));
+                    self.rows.apply((row, None));
+                }
                 self.floor = self.floor.max(floor);
                 None
             }

@@ -43,6 +43,9 @@ pub struct Tuning {
     pub checkpoint_rows: usize,
     /// Sled's cache, for each open vault.
     pub cache_bytes: u64,
+    /// How many ids of messages are held in memory, of all vaults together; each takes about 15 bytes. With 0
+    /// none are: the store is asked each time.
+    pub known_ids: usize,
     /// How long a vault that did not open is left alone.
     pub retry_after: std::time::Duration,
     /// With a journal of this many bytes, a vault takes in nothing more.
@@ -58,6 +61,7 @@ impl Default for Tuning {
             checkpoint_bytes: 32 << 20,
             checkpoint_rows: 50_000,
             cache_bytes: 4 << 20,
+            known_ids: 16 << 20,
             retry_after: std::time::Duration::from_secs(5),
             journal_bytes: 64 << 30,
             free_bytes: 512 << 20,

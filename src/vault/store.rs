@@ -145,11 +145,12 @@ impl Store {
         .map(|rows| rows.into_iter().filter_map(|(key, value)| Some((key?, value))).collect())
     }
 
-    /// Shows every key that begins with this.
-    pub(super) fn each_key(&self, prefix: &RowKey, mut show: impl FnMut(RowKey)) -> Result<(), StoreError> {
+    /// Shows every row whose key begins with this.
+    pub(super) fn each(&self, prefix: &RowKey, mut show: impl FnMut(RowKey, &[u8])) -> Result<(), StoreError> {
         guarded(|| {
-            for key in self.db.scan_prefix(prefix.as_bytes()).keys() {
-                RowKey::from_stored(&key?).into_iter().for_each(&mut show);
+            for row in self.db.scan_prefix(prefix.as_bytes()) {
+                let (key, value) = row?;
+                RowKey::from_stored(&key).into_iter().for_each(|key| show(key, &value));
             }
             Ok(())
         })
