@@ -7,8 +7,6 @@
 pub(super) const STORE_SEGMENT: usize = 2 << 20;
 /// The longest value in one row, before sealing; longer ones are cut into chunks.
 pub(super) const CHUNK: usize = 24 << 10;
-/// The most rows that go into sled at once.
-pub(super) const STORE_BATCH: usize = 512;
 /// How many bytes of frames and parcels are gathered into one group, unless one frame alone is longer.
 pub(super) const GROUP_BYTES: usize = 4 << 20;
 /// How many bytes a frame may have with its envelopes: far below what four bytes can tell, far above what one message can

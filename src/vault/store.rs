@@ -1,19 +1,19 @@
 //! The store: sled, with everything around it that keeps it well-behaved.
 //!
-//! Always: written by checkpoints only, in batches, then flushed with a real fsync (see `filter`); its last row is the sentinel
+//! Always: written by checkpoints only, row by row, then flushed with a real fsync (see `filter`); its last row is the sentinel
 //! that says how far it is. No blob files. A panic inside sled becomes an error. Absent: what the rows mean.
 
 use super::{
     codec::{Put, Take},
     filter::FilterInstalled,
-    limits::{STORE_BATCH, STORE_SEGMENT},
+    limits::STORE_SEGMENT,
     manifest::{Position, sync_dir},
 };
 use crate::{
     keyring::{RowKey, Tree},
     relay::ports::StopCause,
 };
-use sled::{Batch, Db, IVec, Mode};
+use sled::{Db, IVec, Mode};
 use std::{
     cell::Cell,
     fs, io,
@@ -157,21 +157,18 @@ impl Store {
     }
 
     /// Writes rows; durable only after [`Self::seal_up_to`].
+    ///
+    /// Not as batches: sled applies one under a lock that keeps every reader of every store in the process waiting. What is left
+    /// half written, replay writes again.
     pub(super) fn write<'a>(&self, rows: impl Iterator<Item = (&'a RowKey, Option<&'a [u8]>)>) -> Result<u64, StoreError> {
-        let (mut batch, mut in_batch, mut count) = (Batch::default(), 0, 0);
+        let mut count = 0;
         for (key, value) in rows {
-            match value {
-                Some(value) => batch.insert(key.as_bytes(), value),
-                None => batch.remove(key.as_bytes()),
-            }
-            (in_batch, count) = (in_batch + 1, count + 1);
-            if in_batch == STORE_BATCH {
-                let full = std::mem::take(&mut batch);
-                guarded(|| self.db.apply_batch(full))?;
-                in_batch = 0;
-            }
+            guarded(|| match value {
+                Some(value) => self.db.insert(key.as_bytes(), value),
+                None => self.db.remove(key.as_bytes()),
+            })?;
+            count += 1;
         }
-        guarded(|| self.db.apply_batch(batch))?;
         Ok(count)
     }
 
