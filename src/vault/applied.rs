@@ -1,4 +1,4 @@
-//! What is in effect: the rows since the checkpoint, the ledger's edge, what waits to be published.
+//! What is in effect: the rows since the checkpoint, the ids in memory, the ledger's edge, what waits to be published.
 //!
 //! Always: changed by applying frames, in the order of the journal, and by nothing else; applying a frame again after a crash
 //! changes nothing. Absent: anything durable.
@@ -7,6 +7,7 @@ use super::{
     codec::{Put, Take},
     frame::{Handled, Location, ParcelKey, Record},
     journal::SEGMENT_HEADER,
+    known::Known,
     ledger::SealedEntry,
     links::Links,
     manifest::Position,
@@ -25,6 +26,8 @@ use std::{
 /// What is in effect.
 pub(super) struct Applied {
     pub(super) rows: Rows,
+    /// The ids of all messages that are remembered; without any while the journal is replayed.
+    pub(super) known: Known,
     pub(super) ledger: Frontier,
     /// Which names lead to persons.
     pub(super) links: Links,
@@ -99,6 +102,12 @@ impl MessageRow {
         Tree::Message.row(&[&message.0])
     }
 
+    /// Whose row this is, if it is a message's.
+    pub(super) fn of(row: &RowKey) -> Option<Blind> {
+        let (tree, id) = row.as_bytes().split_first()?;
+        (*tree == Tree::Message.byte()).then(|| id.try_into().ok().map(Blind)).flatten()
+    }
+
     fn encode(sequence: u64, location: Location, handled: &Handled) -> Arc<[u8]> {
         let mut out = Vec::with_capacity(46 + handled.memory.len());
         out.u64(handled.expires.millis().cast_unsigned());
@@ -144,6 +153,7 @@ impl Applied {
         Self {
             latest: Latest::from(from),
             rows: Rows::default(),
+            known: Known::default(),
             ledger,
             links,
             entries: Vec::new(),
@@ -162,6 +172,7 @@ impl Applied {
             Record::Handled(handled) => {
                 let message = MessageRow::encode(sequence, location, &handled);
                 self.rows.apply((MessageRow::key(handled.message), Some(message)));
+                self.known.remember(handled.message);
                 for ordinal in (0_u16..).take(handled.parcels.len()) {
                     self.await_parcel(ParcelKey { sequence, ordinal }, location);
                 }
@@ -186,7 +197,10 @@ impl Applied {
                 None
             }
             Record::Forgotten { floor, rows } => {
-                rows.into_iter().for_each(|row| self.rows.apply((row, None)));
+                for row in rows {
+                    MessageRow::of(&row).into_iter().for_each(|message| self.known.forget(message));
+                    self.rows.apply((row, None));
+                }
                 self.floor = self.floor.max(floor);
                 None
             }

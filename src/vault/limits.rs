@@ -7,8 +7,6 @@
 pub(super) const STORE_SEGMENT: usize = 2 << 20;
 /// The longest value in one row, before sealing; longer ones are cut into chunks.
 pub(super) const CHUNK: usize = 24 << 10;
-/// The most rows that go into sled at once.
-pub(super) const STORE_BATCH: usize = 512;
 /// How many bytes of frames and parcels are gathered into one group, unless one frame alone is longer.
 pub(super) const GROUP_BYTES: usize = 4 << 20;
 /// How many bytes a frame may have with its envelopes: far below what four bytes can tell, far above what one message can
@@ -47,6 +45,9 @@ pub struct Tuning {
     pub checkpoint_rows: usize,
     /// Sled's cache, for each open vault.
     pub cache_bytes: u64,
+    /// How many ids of messages are held in memory, of all vaults together; each takes about 15 bytes. With 0
+    /// none are: the store is asked each time.
+    pub known_ids: usize,
     /// How long a vault that did not open is left alone.
     pub retry_after: std::time::Duration,
     /// With a journal of this many bytes, a vault takes in nothing more.
@@ -62,6 +63,7 @@ impl Default for Tuning {
             checkpoint_bytes: 32 << 20,
             checkpoint_rows: 50_000,
             cache_bytes: 4 << 20,
+            known_ids: 16 << 20,
             retry_after: std::time::Duration::from_secs(5),
             journal_bytes: 64 << 30,
             free_bytes: 512 << 20,

@@ -53,7 +53,7 @@ impl Links {
         let prefix = Tree::Link.row(&[]);
         let above = applied.rows.with_prefix(&prefix);
         let mut links = Self::default();
-        store.each_key(&prefix, |row| {
+        store.each(&prefix, |row, _| {
             if !above.contains_key(&row) {
                 links = links.plus(Self::one(keyring, &row));
             }

@@ -35,7 +35,12 @@ impl Core {
         self.keyring.index().blind(Tree::Message, &[message.author.as_str().as_bytes(), message.id.as_bytes(), answer])
     }
 
+    // INVARIANT: a repeat is found, whatever happened between. Held by `known::a_repeat_is_found_however_the_vault_was_opened`.
     fn message(&self, blind: Blind) -> Result<Option<MessageRow>, VaultFault> {
+        self.serving()?;
+        if !read(&self.applied).known.may_hold(blind) {
+            return Ok(None);
+        }
         let Some(row) = self.row(&MessageRow::key(blind))? else { return Ok(None) };
         MessageRow::decode(&row).map(Some).ok_or_else(|| self.damaged())
     }

@@ -28,6 +28,7 @@ mod group;
 mod handle;
 mod inspect;
 mod journal;
+mod known;
 mod ledger;
 mod limits;
 mod links;

@@ -12,6 +12,7 @@ use super::{
     filter::FilterInstalled,
     frame::{Location, ParcelKey},
     journal::{self, BEGINNING},
+    known::{Known, Prints},
     ledger::LedgerFiles,
     limits::Tuning,
     links::Links,
@@ -60,6 +61,7 @@ pub(super) struct Surroundings {
     pub(super) outbox: Outbox,
     pub(super) listen: Listener,
     pub(super) tuning: Tuning,
+    pub(super) prints: Prints,
     pub(super) disk: Arc<DiskRoom>,
 }
 
@@ -246,6 +248,7 @@ fn catch_up(around: &Surroundings, name: VaultName, found: &Found, base: &mut Ba
     }
     // After a rebuild the journal has said all.
     applied.links = held;
+    applied.known = Known::held(store, applied, &around.prints).map_err(|error| (error.cause(), Some(error.detail())))?;
     applied.replayed(position);
     let mut settling = Settling::since(found.manifest.position);
     if rebuild.is_some() || ledger.size() > found.manifest.ledger.size() {

@@ -1,19 +1,19 @@
 //! The store: sled, with everything around it that keeps it well-behaved.
 //!
-//! Always: written by checkpoints only, in batches, then flushed with a real fsync (see `filter`); its last row is the sentinel
+//! Always: written by checkpoints only, row by row, then flushed with a real fsync (see `filter`); its last row is the sentinel
 //! that says how far it is. No blob files. A panic inside sled becomes an error. Absent: what the rows mean.
 
 use super::{
     codec::{Put, Take},
     filter::FilterInstalled,
-    limits::{STORE_BATCH, STORE_SEGMENT},
+    limits::STORE_SEGMENT,
     manifest::{Position, sync_dir},
 };
 use crate::{
     keyring::{RowKey, Tree},
     relay::ports::StopCause,
 };
-use sled::{Batch, Db, IVec, Mode};
+use sled::{Db, IVec, Mode};
 use std::{
     cell::Cell,
     fs, io,
@@ -145,32 +145,30 @@ impl Store {
         .map(|rows| rows.into_iter().filter_map(|(key, value)| Some((key?, value))).collect())
     }
 
-    /// Shows every key that begins with this.
-    pub(super) fn each_key(&self, prefix: &RowKey, mut show: impl FnMut(RowKey)) -> Result<(), StoreError> {
+    /// Shows every row whose key begins with this.
+    pub(super) fn each(&self, prefix: &RowKey, mut show: impl FnMut(RowKey, &[u8])) -> Result<(), StoreError> {
         guarded(|| {
-            for key in self.db.scan_prefix(prefix.as_bytes()).keys() {
-                RowKey::from_stored(&key?).into_iter().for_each(&mut show);
+            for row in self.db.scan_prefix(prefix.as_bytes()) {
+                let (key, value) = row?;
+                RowKey::from_stored(&key).into_iter().for_each(|key| show(key, &value));
             }
             Ok(())
         })
     }
 
     /// Writes rows; durable only after [`Self::seal_up_to`].
+    ///
+    /// Not as batches: sled applies one under a lock that keeps every reader of every store in the process waiting. What is left
+    /// half written, replay writes again.
     pub(super) fn write<'a>(&self, rows: impl Iterator<Item = (&'a RowKey, Option<&'a [u8]>)>) -> Result<u64, StoreError> {
-        let (mut batch, mut in_batch, mut count) = (Batch::default(), 0, 0);
+        let mut count = 0;
         for (key, value) in rows {
-            match value {
-                Some(value) => batch.insert(key.as_bytes(), value),
-                None => batch.remove(key.as_bytes()),
-            }
-            (in_batch, count) = (in_batch + 1, count + 1);
-            if in_batch == STORE_BATCH {
-                let full = std::mem::take(&mut batch);
-                guarded(|| self.db.apply_batch(full))?;
-                in_batch = 0;
-            }
+            guarded(|| match value {
+                Some(value) => self.db.insert(key.as_bytes(), value),
+                None => self.db.remove(key.as_bytes()),
+            })?;
+            count += 1;
         }
-        guarded(|| self.db.apply_batch(batch))?;
         Ok(count)
     }
 

@@ -13,6 +13,7 @@ use super::{
     event::VaultEvent,
     filter::FilterInstalled,
     handle::{Caretaker, DiskVault},
+    known::Prints,
     limits::Tuning,
     open::{self, CreateError, Surroundings},
     outbox::Outbox,
@@ -132,6 +133,7 @@ impl Vaults {
             outbox: settings.outbox,
             disk: Arc::new(DiskRoom::new(data.clone(), settings.tuning.free_bytes, Arc::clone(&settings.listen))),
             listen: settings.listen,
+            prints: Prints::up_to(settings.tuning.known_ids),
             tuning: settings.tuning,
         };
         let shared =

@@ -11,6 +11,7 @@ mod crash;
 mod damage;
 mod filter;
 mod gate;
+mod known;
 mod links;
 mod memory;
 mod outbox;

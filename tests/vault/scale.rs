@@ -60,6 +60,46 @@ async fn two_hundred_vaults() {
     println!("opened again: {:?}, {}", started.elapsed(), resident());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn opening_with_a_hundred_thousand_ids() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = site(dir.path(), Tuning::default());
+    let vault = first.vault().await;
+    let tasks: Vec<_> = (0..100)
+        .map(|task| {
+            let vault = vault.clone();
+            tokio::spawn(async move {
+                for number in (task..100_000).step_by(100) {
+                    let mut frame = frame(number, 0, 0);
+                    (frame.changes, frame.parcels) = (Vec::new(), Vec::new());
+                    vault.commit(frame).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    drop(vault);
+    first.vaults.close_all().await;
+    drop(first);
+    for known_ids in [0, usize::MAX, 0, usize::MAX, 0, usize::MAX] {
+        let site = site(dir.path(), Tuning { known_ids, ..Tuning::default() });
+        let before = resident();
+        let started = Instant::now();
+        let vault = site.vault().await;
+        println!("{}: opened in {:?}, {before} → {}", if known_ids == 0 { "without" } else { "with ids" }, started.elapsed(), resident());
+        let started = Instant::now();
+        for number in 1_000_000..1_010_000 {
+            assert_eq!(vault.recall(&message(number)).unwrap(), None);
+        }
+        println!("  a look for what is not there: {:?}", started.elapsed() / 10_000);
+        drop(vault);
+        site.vaults.close_all().await;
+    }
+}
+
 async fn load(vault: Vec<Opened>, tasks: u64, each: u64) -> Duration {
     let started = Instant::now();
     let tasks: Vec<_> = (0..tasks)

@@ -77,6 +77,7 @@ pub(crate) fn small() -> Tuning {
         checkpoint_bytes: 256 << 10,
         checkpoint_rows: 2_000,
         cache_bytes: 4 << 20,
+        known_ids: usize::MAX,
         retry_after: Duration::from_millis(50),
         journal_bytes: 1 << 40,
         free_bytes: 0,
