@@ -71,6 +71,8 @@ pub struct Layout {
     pub own: Vec<u16>,
     /// Tenants whose partition is not left to the hash.
     pub placement: BTreeMap<TenantCode, u16>,
+    /// The local port of what stands between the daemon and the node; nothing does where none is named.
+    pub through: Option<u16>,
 }
 
 /// Which municipal systems a site has.
@@ -329,7 +331,7 @@ outbox = 10000
 shutdown_seconds = 30
 wait_seconds = {wait}
 "#,
-        uri = node.uri(VHOST),
+        uri = layout.through.map_or_else(|| node.uri(VHOST), |port| format!("amqps://localhost:{port}/{VHOST}")),
         ca = ca.display(),
         folder = folder.display(),
         partitions = options.partitions,
