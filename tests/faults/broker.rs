@@ -2,8 +2,8 @@
 
 use crate::{dice::Dice, ground::Ground, stage::PATIENCE, wire::Mode};
 use lapin::options::QueueDeleteOptions;
-use nakatsugi::cli::demo::node::MemoryAlarm;
-use std::time::Duration;
+use nakatsugi::cli::demo::{node::MemoryAlarm, site::VHOST};
+use std::{fs, time::Duration};
 use tokio::time::{Instant, sleep};
 
 const BATCH: usize = 40;
@@ -14,12 +14,34 @@ pub(crate) async fn killed_and_restarted(ground: &mut Ground, dice: &mut Dice, t
     for _ in 0..times {
         let sending = ground.traffic.burst(&ground.stage, dice, BATCH);
         sleep(dice.pause(MOMENT)).await;
-        let node = ground.stage.site.node();
-        node.kill();
-        tokio::task::block_in_place(|| node.restart()).unwrap_or_else(|error| panic!("{error}"));
+        let before = ground.running.count("broker.consuming");
+        ground.stage.site.node().kill();
+        bring_back(ground).await;
+        let from = Instant::now();
+        ground.running.until(|running| running.count("broker.consuming") > before).await;
+        println!("       consuming {:.1} s after the broker was back", from.elapsed().as_secs_f32());
         sending.confirmed().await;
     }
     times
+}
+
+/// Starts the node again, and sees to it that every queue has a leader.
+///
+/// RabbitMQ 3.10 sometimes leaves a quorum queue with one member without a leader after a crash, for ever (its issue 10070);
+/// whoever publishes to it waits. That is the operator's to heal, by the command below, so it is not what is tested here.
+async fn bring_back(ground: &mut Ground) {
+    let node = ground.stage.site.node();
+    let from = fs::metadata(node.log()).map_or(0, |metadata| metadata.len());
+    tokio::task::block_in_place(|| node.restart()).unwrap_or_else(|error| panic!("{error}"));
+    let queues = node.control(&["list_queues", "-p", VHOST, "--no-table-headers", "name"]).unwrap();
+    sleep(Duration::from_millis(500)).await;
+    let log = fs::read(node.log()).unwrap();
+    let log = String::from_utf8_lossy(&log[usize::try_from(from).unwrap()..]).into_owned();
+    let led = |queue: &str| log.lines().any(|line| line.contains(&format!("queue '{queue}' in vhost")) && line.contains("-> leader"));
+    for queue in queues.lines().map(str::trim).filter(|queue| !queue.is_empty() && !led(queue)) {
+        println!("       the broker left {queue} without a leader; an election is called");
+        node.control(&["eval", &format!("ra:trigger_election({{'{VHOST}_{queue}', node()}}).")]).unwrap();
+    }
 }
 
 /// The daemon publishes, the broker has it, and the connection ends before the daemon learns so.

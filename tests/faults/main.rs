@@ -10,6 +10,7 @@ mod arguments;
 mod broker;
 mod checker;
 mod dice;
+mod disk;
 mod facts;
 #[expect(dead_code, reason = "the tests of the way use the rest")]
 #[path = "../support/graveyard.rs"]
@@ -120,7 +121,11 @@ async fn campaign(arguments: &Arguments) -> Sum {
         if whole {
             ground = Some(here);
         } else {
-            verdict.complaints.iter().take(PRINTED).for_each(|complaint| println!("       {complaint}"));
+            verdict
+                .complaints
+                .iter()
+                .take(PRINTED)
+                .for_each(|complaint| println!("       {}", complaint.chars().take(600).collect::<String>()));
             println!("       again: {}", arguments.again(fault));
             here.leave(fault.name);
         }

@@ -2,7 +2,7 @@
 
 use crate::{dice::Dice, ground::Ground};
 use rustix::process::{Pid, Signal, kill_process};
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// Letters between two ends.
@@ -19,7 +19,7 @@ pub(crate) async fn killed_under_load(ground: &mut Ground, dice: &mut Dice, time
         sending.join(ground.traffic.burst(&ground.stage, dice, BATCH));
         if dice.below(3) == 0 {
             // Before it is ready: somewhere in the recovery.
-            ground.running = ground.stage.launch(std::process::Command::new(crate::stage::BINARY));
+            ground.running = ground.stage.launch(Command::new(crate::stage::BINARY));
             sleep(dice.pause(LONGEST_LIFE)).await;
             ground.kill();
         }
@@ -72,6 +72,42 @@ pub(crate) async fn stopped_without_broker(ground: &mut Ground, dice: &mut Dice,
         sending.confirmed().await;
     }
     times
+}
+
+/// SIGKILL at a system call that changes the disk, the N-th of its kind on its thread: in recovery, in a commit, in a checkpoint.
+pub(crate) async fn killed_at_a_call(ground: &mut Ground, dice: &mut Dice, times: u32) -> u32 {
+    const CALLS: [&str; 6] = ["write", "pwrite64", "fdatasync", "fsync", "rename", "unlink,unlinkat"];
+    let mut killed = 0;
+    for round in 0..times {
+        // A vault is checkpointed and closed now and then, so that renames and removals come too.
+        if round % 2 == 0 {
+            ground.stop().await
+        } else {
+            ground.kill()
+        }
+        let call = CALLS[round as usize % CALLS.len()];
+        let when = 1 + dice.below(if call == "write" { 60 } else { 8 });
+        let inject = format!("inject={call}:signal=SIGKILL:when={when}");
+        ground.running = ground.stage.launch(injected(call, &inject));
+        let sending = ground.traffic.burst(&ground.stage, dice, BATCH / 2);
+        let until = Instant::now() + Duration::from_secs(4);
+        while ground.running.daemon.is_running() && Instant::now() < until {
+            sleep(Duration::from_millis(50)).await;
+        }
+        killed += u32::from(!ground.running.daemon.is_running());
+        ground.kill();
+        ground.start().await;
+        sending.confirmed().await;
+    }
+    println!("       {killed} of {times} died at their call; the others were killed after 4 s");
+    times
+}
+
+/// The daemon under strace, which does this to these calls. It stays our child (-D).
+pub(crate) fn injected(calls: &str, inject: &str) -> Command {
+    let mut strace = Command::new("strace");
+    strace.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", inject, crate::stage::BINARY]);
+    strace
 }
 
 fn terminate(ground: &Ground) {

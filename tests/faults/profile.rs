@@ -1,6 +1,6 @@
 //! Which faults there are, and how often each happens in which profile.
 
-use crate::{broker, dice::Dice, ground::Ground, messages, process};
+use crate::{broker, dice::Dice, disk, ground::Ground, messages, process};
 use std::pin::Pin;
 
 /// How long one may wait for the answer.
@@ -70,6 +70,10 @@ pub(crate) const FAULTS: &[Fault] = faults![
     process::stopped_under_load [1, 30, 100],
     process::stopped_twice [1, 20, 60],
     process::stopped_without_broker [1, 10, 30],
+    process::killed_at_a_call [6, 300, 900],
+    disk::sync_fails [2, 40, 120],
+    disk::sync_is_slow [1, 20, 60],
+    disk::two_daemons [1, 10, 30],
     broker::killed_and_restarted [1, 20, 60],
     broker::cut_before_the_confirm [4, 100, 300],
     broker::cut_and_slow [3, 60, 200],
