@@ -19,6 +19,7 @@ fn a_short_benchmark_measures_all_three_and_the_steps() {
     }
     let whole = &lines[3];
     assert!(whole["relay/floor"].as_f64().unwrap() > 0.0, "{whole}");
+    assert!(whole["start_ms"].as_f64().unwrap() > 0.0 && whole["idle_percent"].is_number(), "{whole}");
     for step in ["decrypt", "verify", "view", "handle", "sign", "encrypt", "journal"] {
         assert!(whole["steps_micros"][step].is_number(), "{step}: {whole}");
     }

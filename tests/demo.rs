@@ -3,12 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use nakatsugi::cli::demo::{Node, NodeOptions};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     env, fs,
     io::{BufRead as _, BufReader, Read as _},
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 fn interrupt(demo: &Child) {
@@ -92,4 +94,36 @@ fn an_interrupted_demonstration_leaves_nothing() {
     assert!(rest.iter().any(|line| line.contains("interrupted")), "{rest:#?}");
     assert_eq!(processes_of(temporary.path()), Vec::<String>::new());
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_broker_of_ones_own_that_was_made_ready_is_used() {
+    let temporary = tempfile::tempdir().unwrap();
+    let ready = temporary.path().join("broker");
+    let demo = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_nakatsugi")).arg("demo").args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let ready = ready.to_str().unwrap();
+    let (code, said, errors) = demo(&["--prepare", ready]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(said.contains("--amqp-uri amqps://localhost:5671/network --certificates"), "{said}");
+    let file = |name: &str| Path::new(ready).join(name);
+    assert!(fs::read_to_string(file("rabbitmq.conf")).unwrap().contains("listeners.ssl.1 = 127.0.0.1:5671"));
+    let options = NodeOptions {
+        ca: file("ca.pem"),
+        certificate: file("server.pem"),
+        key: file("server.key"),
+        definitions: fs::read_to_string(file("definitions.json")).unwrap(),
+        ready_within: Duration::from_secs(120),
+    };
+    let node = Node::start(&temporary.path().join("node"), &options).unwrap();
+    for run in 0..2 {
+        let (code, said, errors) = demo(&["--residents", "10", "--amqp-uri", &node.uri("network"), "--certificates", ready]);
+        assert_eq!(code, Some(0), "run {run}: {said}{errors}");
+        assert!(said.lines().last().unwrap().contains(r#""lost":0"#), "{said}");
+    }
+    let (code, _, errors) = demo(&["--amqp-uri", &node.uri("network"), "--certificates", "/nonexistent"]);
+    assert_ne!(code, Some(0));
+    assert!(errors.contains("/nonexistent/ca.pem") && errors.contains("next: "), "{errors}");
 }

@@ -6,7 +6,7 @@
 
 use super::{
     BrokerError, BrokerEvent, BrokerSettings, Delivery, Observer, Purpose, Route, Ticket,
-    connect::{ANSWER_WITHIN, CLOSED_WITHIN, pauses, within},
+    connect::{ANSWER_WITHIN, CLOSED_WITHIN, STOOD, pauses, within},
     settle::{Step, settle},
     topology::{short, soft},
 };
@@ -133,7 +133,7 @@ async fn supervise(
                     End::Stopped(drained) => return drained,
                     End::Lost(reason) => observer(BrokerEvent::Lost { broker: Arc::clone(&broker), purpose, reason }),
                 }
-                if since.elapsed() > Duration::from_secs(60) {
+                if since.elapsed() > STOOD {
                     backoff = pauses();
                 }
                 backoff.next().unwrap_or_default()
@@ -224,7 +224,7 @@ impl Serving {
                 return End::Lost(reason);
             }
             (self.observer)(BrokerEvent::QueueGone { broker: Arc::clone(&self.broker), queue: Arc::clone(&self.source.queue), reason });
-            if since.elapsed() > Duration::from_secs(60) {
+            if since.elapsed() > STOOD {
                 backoff = pauses();
             }
             tokio::select! {

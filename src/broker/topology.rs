@@ -148,7 +148,7 @@ impl Topology {
             exchange(OUT, Kind::Topic),
             exchange(DEAD, Kind::Fanout),
         ];
-        let mut queues = vec![self.queue(DEAD, None)];
+        let mut queues = vec![self.graveyard()];
         let mut bindings = vec![
             Item::Diversion { queue: DEAD.to_owned(), exchange: SIEVE.to_owned(), header: "x-death" },
             Item::Chain { from: IN.to_owned(), to: SIEVE.to_owned() },
@@ -232,6 +232,17 @@ impl Topology {
         }
         close(&connection).await?;
         if missing.is_empty() { Ok(()) } else { Err(BrokerError::Missing(missing)) }
+    }
+
+    /// The queue of what is invalid. Full, it lets go of its oldest, whose digests the platform vault keeps: refusing would
+    /// make what can never be handled wait for ever, and fill the queues of those who did nothing wrong.
+    fn graveyard(&self) -> Item {
+        let mut queue = self.queue(DEAD, None);
+        if let Item::Queue { arguments, .. } = &mut queue {
+            let overflow = arguments.iter_mut().filter(|(key, _)| *key == "x-overflow");
+            overflow.for_each(|(_, value)| *value = Argument::Text("drop-head".to_owned()));
+        }
+        queue
     }
 
     fn queue(&self, name: &str, dead_letters_to: Option<&str>) -> Item {
@@ -462,10 +473,12 @@ mod tests {
     #[test]
     fn every_queue_is_replicated_refuses_overflow_and_never_gives_up() {
         for item in topology().plan() {
-            if let Item::Queue { arguments, .. } = item {
+            if let Item::Queue { name, arguments } = item {
+                // What can never be handled must not stop what can.
+                let overflow = if name == DEAD { "drop-head" } else { "reject-publish" };
                 for argument in [
                     ("x-queue-type", text("quorum")),
-                    ("x-overflow", text("reject-publish")),
+                    ("x-overflow", text(overflow)),
                     ("x-delivery-limit", Argument::Number(UNLIMITED_DELIVERIES)),
                 ] {
                     assert!(arguments.contains(&argument), "{argument:?}");

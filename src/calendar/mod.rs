@@ -126,9 +126,9 @@ impl fmt::Debug for Day {
     }
 }
 
-/// A span of days, both ends included; an open end is absent.
+/// A span of days, both ends included; an open end is absent. Read from JSON, it never ends before it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Ends")]
 pub struct Window {
     /// The first day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,6 +136,27 @@ pub struct Window {
     /// The last day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Day>,
+}
+
+/// A window as it is read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ends {
+    #[serde(default)]
+    from: Option<Day>,
+    #[serde(default)]
+    until: Option<Day>,
+}
+
+impl TryFrom<Ends> for Window {
+    type Error = &'static str;
+
+    fn try_from(Ends { from, until }: Ends) -> Result<Self, Self::Error> {
+        match (from, until) {
+            (Some(from), Some(until)) if until < from => Err("a window ends on its first day or later"),
+            (from, until) => Ok(Self { from, until }),
+        }
+    }
 }
 
 impl Window {

@@ -18,12 +18,14 @@ use std::{
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Check the directory, give it the next version and the digests of configuration and catalogue, and sign it.
+    #[command(after_help = "Example:\n  nakatsugi directory sign --key /media/safe/authority-private.jwk")]
     Sign {
         /// The authority's private key [default: authority/authority-private.jwk beside the configuration].
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
     },
     /// Check the directory, its signature and the files that were signed with it.
+    #[command(after_help = "Example:\n  nakatsugi directory check")]
     Check,
 }
 

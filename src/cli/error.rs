@@ -9,7 +9,7 @@ use crate::{
     daemon::ServeError,
     directory::{CatalogueError, DirectoryError},
     envelope::SealingError,
-    identifier::TenantCode,
+    identifier::{MessageType, TenantCode},
     telemetry::TelemetryError,
     vault::{CreateError, DataFolderError, FilterError},
 };
@@ -168,6 +168,37 @@ pub enum CliError {
     /// A schema that came along is broken.
     #[error("a schema of this build is broken: {0}")]
     Schema(String),
+    /// A type of which no file is loaded.
+    #[error("{0} is nothing to load a file of")]
+    NotLoaded(MessageType),
+    /// Rows of a file were refused.
+    #[error("{count} rows were refused; {} says which and why", report.display())]
+    RowsRefused {
+        /// How many.
+        count: u64,
+        /// Where they stand.
+        report: PathBuf,
+    },
+    /// Nothing was answered for long.
+    #[error("nothing was answered any more; the first {done} lines of the file are")]
+    Stalled {
+        /// How many lines are answered.
+        done: u64,
+    },
+    /// Ctrl-C while a file was loaded.
+    #[error("stopped; the first {done} lines of the file are answered")]
+    LoadStopped {
+        /// How many lines are answered.
+        done: u64,
+    },
+    /// A message of a load was denied.
+    #[error("the message with line {line} was denied: {code}")]
+    LoadDenied {
+        /// The code, as `schemas/README.md` has it.
+        code: String,
+        /// The line at which it begins.
+        line: u64,
+    },
     /// Ctrl-C before it was done.
     #[error("interrupted; everything that was started is stopped")]
     Interrupted,
@@ -188,7 +219,8 @@ impl CliError {
             | Self::ShareFile { .. }
             | Self::OtherRootKey(_)
             | Self::UnknownTenant(_)
-            | Self::Invalid { .. } => Exit::Data,
+            | Self::Invalid { .. }
+            | Self::RowsRefused { .. } => Exit::Data,
             Self::Share(ShareError::Count | ShareError::Threshold) => Exit::Usage,
             Self::Share(_) => Exit::Data,
             Self::Exists(_) | Self::Write { .. } => Exit::CannotCreate,
@@ -211,9 +243,10 @@ impl CliError {
             Self::Filter(_) | Self::Broker(_) | Self::Unhealthy { .. } | Self::Unsent(_) | Self::Demo(_) | Self::Bench(_) => {
                 Exit::Unavailable
             }
-            Self::NoReply(_) => Exit::TryAgain,
+            Self::NoReply(_) | Self::Stalled { .. } | Self::LoadStopped { .. } => Exit::TryAgain,
+            Self::LoadDenied { .. } => Exit::Unavailable,
             Self::Interrupted => Exit::Interrupted,
-            Self::UnknownBroker | Self::UnknownKind(_) => Exit::Usage,
+            Self::UnknownBroker | Self::UnknownKind(_) | Self::NotLoaded(_) => Exit::Usage,
             Self::Peer(_) | Self::Body { .. } => Exit::NoInput,
             Self::Site(_) => Exit::CannotCreate,
             Self::Telemetry(_) | Self::Key(_) | Self::Seal(_) | Self::Runtime(_) | Self::Schema(_) => Exit::Software,
@@ -301,6 +334,11 @@ impl CliError {
             Self::Unhealthy { .. } => "do what stands beside each of them, then run: nakatsugi doctor",
             Self::Invalid { .. } => "mend these places; the schemas and their descriptions lie in schemas/",
             Self::UnknownKind(_) => "if it is a message's body, say of which type: --type record.put",
+            Self::NotLoaded(_) => "load record.put, record.delete, person.link or person.restrict",
+            Self::RowsRefused { .. } => "mend these rows and load them from a file of their own; the others are in effect",
+            Self::Stalled { .. } => "see that the daemon runs and this tenant's vault is open, then run the same command again: it goes on",
+            Self::LoadStopped { .. } => "run the same command again: it goes on",
+            Self::LoadDenied { .. } => "schemas/README.md says what the code means; then run the same command again: it goes on",
             Self::Interrupted => "run it again when there is time",
             Self::Bench(_) => {
                 "run it again with --keep FOLDER and read serve.log in that folder; a machine that is busy otherwise measures nothing"

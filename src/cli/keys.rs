@@ -18,12 +18,14 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum Shares {
     /// A drill: combine shares and compare with the root key. Nothing is printed but the result.
+    #[command(after_help = "Example:\n  nakatsugi keys shares verify share-1.txt share-3.txt share-4.txt")]
     Verify {
         /// The files of the shares; every one given is checked.
         #[arg(required = true, value_name = "FILE")]
         shares: Vec<PathBuf>,
     },
     /// Combine shares and write the root key to a new file.
+    #[command(after_help = "Example:\n  nakatsugi keys shares restore --to root.key share-1.txt share-3.txt share-4.txt")]
     Restore {
         /// The file of the root key, which must not be there.
         #[arg(long, value_name = "FILE")]

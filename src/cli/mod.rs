@@ -13,12 +13,14 @@ mod exit;
 mod files;
 mod init;
 mod keys;
+mod load;
 pub mod peer;
 mod serve;
 mod shares;
 mod tenant;
 mod topology;
 mod validate;
+mod vaults;
 
 pub use error::CliError;
 pub use exit::Exit;
@@ -30,18 +32,29 @@ use crate::{
     relay::ports::{Clock, Entropy},
 };
 use clap::{
-    Parser, Subcommand,
+    ArgAction, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use std::{io::Write, path::PathBuf};
 
 /// Nakatsugi: the intermediate server of the My Number information linkage.
 #[derive(Debug, Parser)]
-#[command(name = "nakatsugi", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    name = "nakatsugi",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    disable_help_flag = true,
+    after_help = "Example, everything at work on this machine:\n  nakatsugi demo"
+)]
 pub struct Arguments {
     /// The configuration file.
     #[arg(long, short, global = true, value_name = "FILE", default_value = "nakatsugi.toml")]
     pub config: PathBuf,
+    /// Print help.
+    // One screen whichever way it is asked for.
+    #[arg(long, short, global = true, action = ArgAction::HelpShort)]
+    help: Option<bool>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -51,8 +64,10 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a new site: keys, recovery shares, an empty signed directory and a commented configuration.
+    #[command(after_help = "Example:\n  nakatsugi init site --env production --shares 5 --threshold 3")]
     Init(init::Arguments),
     /// Serve messages until told to stop.
+    #[command(after_help = "Example:\n  nakatsugi serve --config /etc/nakatsugi/nakatsugi.toml")]
     Serve(serve::Arguments),
     /// Sign the directory after editing it.
     #[command(subcommand)]
@@ -72,9 +87,13 @@ pub enum Command {
     Validate(validate::Arguments),
     /// Sign and send one message as a principal, and wait for the reply.
     Ask(ask::Arguments),
+    /// Register many rows from a file, as a municipal system.
+    Load(load::Arguments),
     /// Show everything at work on this machine: a private broker, three towns, requests and their replies.
+    #[command(after_help = "Example:\n  nakatsugi demo --keep site")]
     Demo(demo::Arguments),
     /// Measure the relay against a bare relay and against its own cryptography, on a private broker.
+    #[command(after_help = "Example:\n  nakatsugi bench --seconds 5 --rounds 3 --tenants 100")]
     Bench(bench::Arguments),
 }
 
@@ -115,7 +134,31 @@ pub fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliEr
         Command::Doctor(arguments) => doctor::run(config, arguments, outside),
         Command::Validate(arguments) => validate::run(arguments, outside),
         Command::Ask(arguments) => ask::run(arguments, outside),
+        Command::Load(arguments) => load::run(arguments, outside),
         Command::Demo(arguments) => demo::run(arguments, outside),
         Command::Bench(arguments) => bench::run(config, arguments, outside),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_help_fits_on_one_screen_and_shows_an_example() {
+        fn look(command: &mut clap::Command, name: &str) {
+            let help = command.render_help().to_string();
+            assert!(help.lines().count() <= 40, "{name}: {} lines", help.lines().count());
+            let leads_on = command.get_subcommands().any(|part| !part.is_hide_set());
+            assert!(leads_on || help.contains("Example"), "{name}");
+            for part in command.get_subcommands_mut().filter(|part| !part.is_hide_set()) {
+                let name = format!("{name} {}", part.get_name());
+                look(part, &name);
+            }
+        }
+        let mut command = Arguments::command();
+        command.build();
+        look(&mut command, "nakatsugi");
     }
 }

@@ -22,6 +22,9 @@ pub struct Arguments {}
 pub(super) fn run(config: &Path, _arguments: &Arguments, _outside: &mut Outside<'_>) -> Result<(), CliError> {
     // First of all, as long as there is one thread.
     let filter = filter::install()?;
+    // A store's buffers are large and mostly untouched: as huge pages, 100 vaults took 1,080 MiB instead of 167, and nothing was
+    // quicker for it. Where the kernel cannot, more memory is all that it costs.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let configuration = Configuration::load(config)?;
     configuration.open_directory()?;
     let left = left_behind(&configuration);

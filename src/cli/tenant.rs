@@ -3,18 +3,15 @@
 //! Always: a vault is made for a tenant of the signed directory only. Absent: entering a tenant into the directory; that is
 //! the authority's.
 
-use super::{CliError, Outside};
+use super::{CliError, Outside, vaults};
 use crate::{
-    config::{Configuration, read_root_key},
-    daemon::SystemEntropy,
+    config::Configuration,
     directory::Tenant,
     identifier::{MessageClass, TenantCode, VaultName},
-    keyring::RootKey,
-    vault::{Outbox, OutboxLimits, Settings, Tuning, Vaults, filter},
+    vault::filter,
 };
 use clap::Subcommand;
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -23,11 +20,13 @@ use std::{
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make the vault of a tenant that stands in the directory. The daemon must not run.
+    #[command(after_help = "Example:\n  nakatsugi tenant add 142051")]
     Add {
         /// The tenant's code.
         code: TenantCode,
     },
     /// Show the tenants of the directory and whether they have a vault.
+    #[command(after_help = "Example:\n  nakatsugi tenant list")]
     List,
 }
 
@@ -44,17 +43,7 @@ fn add(configuration: &Configuration, code: TenantCode, outside: &mut Outside<'_
     let filter = filter::install()?;
     let directory = configuration.open_directory()?;
     let tenant = directory.tenant(&code).ok_or(CliError::UnknownTenant(code))?;
-    let settings = Settings {
-        data: configuration.data.clone(),
-        root_key: RootKey::from_bytes(*read_root_key(&configuration.keys.root)?),
-        environment: configuration.env.to_string(),
-        entropy: Arc::new(SystemEntropy::open().map_err(|_| CliError::Output(io::Error::other("no random bytes")))?),
-        outbox: Outbox::new(OutboxLimits::default()),
-        listen: Arc::new(|_| {}),
-        tuning: Tuning::default(),
-    };
-    let folder = |source| CliError::DataFolder { path: configuration.data.clone(), source };
-    let vaults = Vaults::new(filter, settings).map_err(folder)?;
+    let vaults = vaults::of(configuration, filter, Arc::new(|_| {}))?;
     vaults.create(VaultName::Tenant(code)).map_err(|source| CliError::Vault { code, source })?;
     writeln!(outside.out, "{code} {}: its vault is {}.", tenant.name.latin, vault(configuration, code).display())?;
     Ok(())

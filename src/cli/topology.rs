@@ -23,10 +23,15 @@ use tokio::runtime;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Declare exchanges, queues and bindings; needs the right to configure.
+    #[command(after_help = "Example:\n  nakatsugi topology apply --certificate operator.pem --key operator.key")]
     Apply(Credentials),
     /// Look whether they are there.
+    #[command(after_help = "Example:\n  nakatsugi topology check")]
     Check,
     /// Print users, permissions and topic permissions as RabbitMQ definitions, to import with rabbitmqctl.
+    #[command(
+        after_help = "Example:\n  nakatsugi topology definitions > definitions.json && rabbitmqctl import_definitions definitions.json"
+    )]
     Definitions {
         /// The broker of the configuration; the first if left out.
         #[arg(long, value_name = "NAME")]

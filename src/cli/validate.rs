@@ -12,7 +12,7 @@ use crate::{
     identifier::MessageType,
 };
 use clap::Args;
-use jsonschema::{Registry, ValidationError, Validator};
+use jsonschema::{Registry, ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -51,6 +51,7 @@ schemas!(
     "catalogue.schema.json",
     "body/person.link.schema.json",
     "body/person.reply.schema.json",
+    "body/person.restrict.schema.json",
     "body/record.delete.schema.json",
     "body/record.put.schema.json",
     "body/record.reply.schema.json",
@@ -173,8 +174,13 @@ fn fault(error: &ValidationError<'_>, schema: &str) -> Fault {
     let section = error.absolute_keyword_location().map(|uri| uri.as_str().trim_start_matches(BASE).to_owned());
     Fault {
         place: place(error.instance_path().as_str()),
-        // SECURITY: masked, because a value may be a person code.
-        words: error.masked().to_string(),
+        // SECURITY: masked, because a value may be a person code, and so may a name that should not be there.
+        words: match error.kind() {
+            ValidationErrorKind::AdditionalProperties { .. } | ValidationErrorKind::UnevaluatedProperties { .. } => {
+                "has a member that is not known here".to_owned()
+            }
+            _ => error.masked().to_string(),
+        },
         schema: Some(section.unwrap_or_else(|| format!("{schema}#{}", error.schema_path().as_str()))),
     }
 }

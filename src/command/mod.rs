@@ -6,6 +6,7 @@
 mod denial;
 mod outcome;
 mod person_link;
+mod person_restrict;
 mod record_delete;
 mod record_put;
 mod row;
@@ -22,6 +23,7 @@ use crate::{
 pub use denial::Denial;
 pub use outcome::{Facts, Outcome};
 pub use person_link::PersonLink;
+pub use person_restrict::PersonRestrict;
 pub use record_delete::RecordDelete;
 pub use record_put::RecordPut;
 pub use self_info_request::{AuthenticationMethod, SelfInfoRequest};
@@ -51,6 +53,8 @@ pub enum Command {
     RecordDelete(RecordDelete),
     /// Tie a person code to an integrated addressee number.
     PersonLink(PersonLink),
+    /// Say what is held back of a person.
+    PersonRestrict(PersonRestrict),
 }
 
 /// All that a handler knows besides the command and the view.
@@ -81,6 +85,7 @@ impl Command {
             MessageType::RecordPut => Ok(Self::RecordPut(strict_json::from_str(body)?)),
             MessageType::RecordDelete => Ok(Self::RecordDelete(strict_json::from_str(body)?)),
             MessageType::PersonLink => Ok(Self::PersonLink(strict_json::from_str(body)?)),
+            MessageType::PersonRestrict => Ok(Self::PersonRestrict(strict_json::from_str(body)?)),
             MessageType::SelfInfoReply | MessageType::RecordReply | MessageType::PersonReply => Err(DecodeError::NotACommand),
         }
     }
@@ -93,6 +98,7 @@ impl Command {
             Self::RecordPut(put) => put.names(),
             Self::RecordDelete(delete) => delete.names(),
             Self::PersonLink(link) => link.names(),
+            Self::PersonRestrict(restrict) => restrict.names(),
         }
     }
 
@@ -104,6 +110,7 @@ impl Command {
             Self::RecordPut(put) => put.needs(),
             Self::RecordDelete(delete) => delete.needs(),
             Self::PersonLink(link) => link.needs(),
+            Self::PersonRestrict(restrict) => restrict.needs(),
         }
     }
 
@@ -117,6 +124,7 @@ impl Command {
             Self::RecordPut(put) => put.handle(context, view),
             Self::RecordDelete(delete) => delete.handle(context, view),
             Self::PersonLink(link) => link.handle(context, view),
+            Self::PersonRestrict(restrict) => restrict.handle(context, view),
         }
     }
 
@@ -129,6 +137,7 @@ impl Command {
             | MessageType::RecordDelete
             | MessageType::RecordReply
             | MessageType::PersonLink
+            | MessageType::PersonRestrict
             | MessageType::PersonReply => LegalBasis::RegisteredCopies,
         }
     }

@@ -1,14 +1,14 @@
 //! `self-info.request`: a person asks for their own records in named categories (番号法 附則6条3項, 4項1号).
 //!
-//! Always: no record, nothing in its window and an unknown person end alike, as `nothing-to-show`; the true cause stands in
-//! the ledger only. A category that the tenant does not provide is `not-permitted` before anything is looked up.
+//! Always: no record, nothing in its window, withheld, suspended and an unknown person end alike, as `nothing-to-show`; the
+//! true cause stands in the ledger only. A category that the tenant does not provide is `not-permitted` before anything is looked up.
 
 use super::{Context, Denial, Facts, Outcome};
 use crate::{
     calendar::{Day, Timestamp, Window},
     identifier::{Category, LayoutVersion, MessageClass, PersonCode, PersonName},
     ledger::{CategoryOutcome, Cause, LegalBasis},
-    record::{Holding, Item, PersonNeed, Record, RecordName, View},
+    record::{Holding, Item, PersonNeed, Record, RecordName, View, Withholding},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -75,10 +75,15 @@ impl SelfInfoRequest {
         for category in self.categories {
             let (answer, cause, records) = match decided_before(&category, context) {
                 Some((answer, cause)) => (answer, cause, 0),
-                None => match person.as_ref().map(|person| person.holdings.get(&category)) {
+                None => match &person {
                     None => (Answer::NothingToShow, Cause::UnknownPerson, 0),
-                    Some(None) => (Answer::NothingToShow, Cause::NoRecord, 0),
-                    Some(Some(holding)) => provide(holding, today, &mut room)?,
+                    Some(person) => {
+                        match (person.head.restricted.restrictions.withholding(&category, today), person.holdings.get(&category)) {
+                            (Some(withholding), _) => (Answer::NothingToShow, cause(withholding), 0),
+                            (None, None) => (Answer::NothingToShow, Cause::NoRecord, 0),
+                            (None, Some(holding)) => provide(holding, today, &mut room)?,
+                        }
+                    }
                 },
             };
             causes.push(CategoryOutcome { category: category.clone(), cause, records });
@@ -118,6 +123,14 @@ fn decided_before(category: &Category, context: &Context<'_>) -> Option<(Answer,
     }
     let sensitive = context.catalogue.entry(category).is_some_and(|entry| entry.sensitive);
     sensitive.then_some((Answer::Pending, Cause::Pending))
+}
+
+const fn cause(withholding: Withholding) -> Cause {
+    match withholding {
+        Withholding::Suspended => Cause::Suspended,
+        // The other does not keep anything from being provided.
+        Withholding::NotProvided | Withholding::ProvisionHidden => Cause::Withheld,
+    }
 }
 
 /// What a holding shows on this day, if there is room for it.

@@ -34,6 +34,8 @@ use tokio_util::task::TaskTracker;
 const UNDER_WAY: usize = 4_096;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest while only the broker is gone: trying then waits for the connection and costs nothing.
+const LONGEST_WHILE_GONE: Duration = Duration::from_secs(2);
 
 /// How many parcels to each principal could not be delivered so far and are tried again.
 #[derive(Debug)]
@@ -107,7 +109,7 @@ async fn deliver(dispatch: Dispatch, post: &Post) {
     let mut pause = FIRST_PAUSE;
     let mut stuck = None;
     for tries in 1.. {
-        match attempt(&parcel, post).await {
+        let longest = match attempt(&parcel, post).await {
             Ok(()) => {
                 let (message_type, jti, recipient) = (parcel.kind, parcel.id, parcel.recipient.clone());
                 dispatch.settle();
@@ -123,9 +125,13 @@ async fn deliver(dispatch: Dispatch, post: &Post) {
                     stuck = Some(post.backlog.count(&parcel.recipient));
                     event::ParcelReturned { message_type, jti, recipient, words: Words::of_system(&refusal) }.emit();
                 }
+                match refusal {
+                    Unpublished::ConnectionLost | Unpublished::TimedOut => LONGEST_WHILE_GONE,
+                    Unpublished::Nacked | Unpublished::Returned | Unpublished::Refused(_) | Unpublished::Unsendable => LONGEST_PAUSE,
+                }
             }
-        }
-        sleep(pause).await;
+        };
+        sleep(pause.min(longest)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
         if dispatch.is_abandoned() {
             // Its vault has stopped; opened again, it posts the parcel anew.

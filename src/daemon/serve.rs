@@ -45,6 +45,9 @@ const CLOSED_WITHIN: Duration = Duration::from_secs(3);
 const LANES: u16 = 2;
 /// How many parcels go to a broker in one round.
 const ROUND: u16 = 256;
+/// What the caches of all stores take together, and the least and the most that one takes.
+const CACHES: u64 = 128 << 20;
+const CACHE: std::ops::RangeInclusive<u64> = 1 << 20..=64 << 20;
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Serves until SIGTERM or SIGINT.
@@ -77,7 +80,12 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
             entropy: Arc::new(entropy.clone()),
             outbox: outbox.clone(),
             listen: Arc::new(telemetry::vault),
-            tuning: Tuning { journal_bytes: configuration.limits.journal, free_bytes: configuration.limits.free, ..Tuning::default() },
+            tuning: Tuning {
+                cache_bytes: (CACHES / tenants.max(1)).clamp(*CACHE.start(), *CACHE.end()),
+                journal_bytes: configuration.limits.journal,
+                free_bytes: configuration.limits.free,
+                ..Tuning::default()
+            },
         },
     )?;
     match vaults.create(VaultName::Platform) {
@@ -150,7 +158,9 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     let until = end - CLOSED_WITHIN.min(configuration.times.shutdown / 4);
     let left = || until.saturating_duration_since(Instant::now());
     let mut stopping: JoinSet<_> = intakes.into_iter().map(|intake| intake.stop(left())).collect();
-    while stopping.join_next().await.is_some() {}
+    // What hangs at a broker is cut off: its messages come again.
+    let _ = timeout(left(), async { while stopping.join_next().await.is_some() {} }).await;
+    stopping.abort_all();
     carried.close();
     let finished = timeout(left(), carried.wait()).await.is_ok();
     let unfinished = if finished { 0 } else { count(carried.len()) };

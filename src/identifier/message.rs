@@ -139,20 +139,24 @@ pub enum MessageType {
     /// Tie a person code to an integrated addressee number.
     #[serde(rename = "person.link")]
     PersonLink,
-    /// What became of it.
+    /// Say what is held back of a person.
+    #[serde(rename = "person.restrict")]
+    PersonRestrict,
+    /// What became of either.
     #[serde(rename = "person.reply")]
     PersonReply,
 }
 
 impl MessageType {
     /// Every type.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::SelfInfoRequest,
         Self::SelfInfoReply,
         Self::RecordPut,
         Self::RecordDelete,
         Self::RecordReply,
         Self::PersonLink,
+        Self::PersonRestrict,
         Self::PersonReply,
     ];
 
@@ -166,6 +170,7 @@ impl MessageType {
             Self::RecordDelete => "record.delete",
             Self::RecordReply => "record.reply",
             Self::PersonLink => "person.link",
+            Self::PersonRestrict => "person.restrict",
             Self::PersonReply => "person.reply",
         }
     }
@@ -175,7 +180,7 @@ impl MessageType {
     pub const fn class(self) -> Option<MessageClass> {
         match self {
             Self::SelfInfoRequest => Some(MessageClass::SelfInfo),
-            Self::RecordPut | Self::RecordDelete | Self::PersonLink => Some(MessageClass::Record),
+            Self::RecordPut | Self::RecordDelete | Self::PersonLink | Self::PersonRestrict => Some(MessageClass::Record),
             Self::SelfInfoReply | Self::RecordReply | Self::PersonReply => None,
         }
     }
@@ -186,7 +191,7 @@ impl MessageType {
         match self {
             Self::SelfInfoRequest => Some(Self::SelfInfoReply),
             Self::RecordPut | Self::RecordDelete => Some(Self::RecordReply),
-            Self::PersonLink => Some(Self::PersonReply),
+            Self::PersonLink | Self::PersonRestrict => Some(Self::PersonReply),
             Self::SelfInfoReply | Self::RecordReply | Self::PersonReply => None,
         }
     }

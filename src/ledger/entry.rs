@@ -84,6 +84,10 @@ pub enum Cause {
     NoRecord,
     /// Records are held, none of them in its publication window.
     OutsideWindow,
+    /// It is not to be provided, whether something is held or not.
+    Withheld,
+    /// Its provision is suspended, whether something is held or not.
+    Suspended,
     /// It waits for an official.
     Pending,
     /// The tenant does not provide this category.

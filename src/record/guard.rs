@@ -58,6 +58,19 @@ pub fn numbers(text: &str) -> Result<(), Hit> {
     Ok(())
 }
 
+/// Whether these digits stand in a text, in whatever disguise.
+#[must_use]
+pub fn holds_digits(text: &str, wanted: &[u8]) -> bool {
+    let wanted: Vec<u8> = wanted.iter().filter_map(|ascii| digit(char::from(*ascii))).collect();
+    if text.chars().filter_map(digit).nth(wanted.len().saturating_sub(1)).is_none() {
+        return false;
+    }
+    tokens(text).iter().any(|token| {
+        let all: Vec<u8> = token.groups.iter().flat_map(|group| group.digits.iter().copied()).collect();
+        all.windows(wanted.len().max(1)).any(|window| window == wanted)
+    })
+}
+
 /// Digits with nothing but single separators between them.
 #[derive(Debug, Default)]
 struct Token {
@@ -96,16 +109,25 @@ impl Token {
         self.runs().find(|run| Self::is_split_number(run)).and_then(|run| hit(Forbidden::IndividualNumber, run.first()?.at))
     }
 
-    /// The stretches of groups that the same separator parts.
+    /// The stretches of groups that the same separator parts, and the whole.
     fn runs(&self) -> impl Iterator<Item = &[Group]> {
-        self.groups.chunk_by(|left, right| left.separator.is_none() || left.separator == right.separator)
+        let alike = self.groups.chunk_by(|left, right| left.separator.is_none() || left.separator == right.separator);
+        alike.chain(std::iter::once(self.groups.as_slice()))
     }
 
-    /// Twelve digits in groups of one length: 4-4-4 as on the card, 6-6, or digit by digit.
+    /// Twelve digits in groups of one length, 4-4-4 as on the card, 6-6 or digit by digit; or 4-8 and 8-4, where one separator
+    /// was forgotten.
     fn is_split_number(run: &[Group]) -> bool {
-        let Some(length) = run.first().map(|group| group.digits.len()) else { return false };
         let digits: Vec<u8> = run.iter().flat_map(|group| group.digits.iter().copied()).collect();
-        run.len() > 1 && run.iter().all(|group| group.digits.len() == length) && is_individual_number(&digits)
+        let lengths: Vec<_> = run.iter().map(|group| group.digits.len()).collect();
+        let split = match lengths.as_slice() {
+            [4, 8] | [8, 4] => !is_moment(&digits),
+            [] | [_] => false,
+            // Thousands are written so.
+            [3, 3, 3, 3] => run.iter().all(|group| group.separator != Some(',')),
+            [first, rest @ ..] => rest.iter().all(|length| length == first),
+        };
+        split && is_individual_number(&digits)
     }
 }
 
@@ -179,7 +201,8 @@ const fn separating(character: char) -> Option<char> {
     match character {
         ' ' | '\u{3000}' | '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\t' => Some(' '),
         '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '－' | 'ー' | 'ｰ' | '~' | '〜' => Some('-'),
-        '.' | '．' | '・' | '･' | '_' | '＿' | '/' | '／' => Some('.'),
+        '.' | '．' | '・' | '･' | '_' | '＿' | '/' | '／' | '|' | '｜' => Some('.'),
+        ',' | '，' | '、' => Some(','),
         _ => None,
     }
 }
@@ -237,7 +260,11 @@ mod tests {
                 split(number, 4, "－"),
                 split(number, 4, " - "),
                 split(number, 4, "\u{200b}"),
-                split(&wide(number), 12, "ー"),
+                split(number, 4, ","),
+                split(number, 4, "｜"),
+                wide(&split(number, 4, "/")),
+                format!("{} {}", &number[..4], &number[4..]),
+                format!("{}-{} {}", &number[..4], &number[4..8], &number[8..]),
                 split(number, 1, " "),
                 split(number, 6, "-"),
                 format!("申請者の番号は{number}です。"),
@@ -270,10 +297,22 @@ mod tests {
             "1234-5678-9018-2026",
             "7000012050002",
             "154,300 yen",
+            "123,456,789,018",
             "令和8年11月23日",
             "",
         ] {
             assert_eq!(found(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_known_number_is_found_in_every_disguise() {
+        let number = b"000000123456789";
+        for text in ["番号000000123456789", "０００００ ０１２３４ ５６７８９", "00000-01234-56789", "1000000123456789"] {
+            assert!(holds_digits(text, number), "{text}");
+        }
+        for text in ["", "123456789", "00000012345678", "000000123456788"] {
+            assert!(!holds_digits(text, number), "{text}");
         }
     }
 

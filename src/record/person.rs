@@ -2,7 +2,7 @@
 //!
 //! Always: the id says nothing about the person; names are links to it. Absent: how a name finds the id.
 
-use super::{Holding, Revision};
+use super::{Holding, Restricted, Revision};
 use crate::{
     calendar::Timestamp,
     identifier::{AddresseeNumber, Category, PersonCode, PersonName},
@@ -23,7 +23,7 @@ pub struct FormerName {
     pub until: Timestamp,
 }
 
-/// The head row of a person: its names and their revision.
+/// The head row of a person: its names and their revision, and what is held back.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Head {
     /// The tenant's own number, once known.
@@ -34,6 +34,9 @@ pub struct Head {
     pub former: Vec<FormerName>,
     /// The revision of the last `person.link` in effect; 0 before the first.
     pub revision: Revision,
+    /// What is held back.
+    #[serde(default)]
+    pub restricted: Restricted,
 }
 
 /// A person as a command sees it: the head, and of the categories asked for those that hold something.

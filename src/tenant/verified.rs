@@ -170,6 +170,7 @@ pub const fn lifetime(kind: MessageType) -> i64 {
         | MessageType::RecordDelete
         | MessageType::RecordReply
         | MessageType::PersonLink
+        | MessageType::PersonRestrict
         | MessageType::PersonReply => 14 * 24 * 60 * 60,
     }
 }

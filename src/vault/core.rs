@@ -188,7 +188,7 @@ impl Core {
 
     /// Lets go of the files. Waits for the group and the checkpoint that are being written, so that nobody writes when the
     /// vault is opened again.
-    // INVARIANT: a vault is opened again only behind this. Held by `damage::a_vault_is_not_opened_again_before_it_let_go`.
+    // INVARIANT: a vault is opened again only behind this. Held by `stopping::a_vault_is_not_opened_again_before_it_let_go`.
     fn release(&self) {
         lock(&self.journal).retire();
         let store = write(&self.store).take();

@@ -198,7 +198,14 @@ fn the_doctor_names_what_is_missing_on_a_new_site_and_what_to_do() {
     let done = site.run(&["doctor"]);
     assert!(done.out.contains("142051 are in service and have none"), "{}", done.out);
     assert_eq!(site.run(&["tenant", "add", "142051"]).code, 0);
+    let done = site.run(&["doctor", "--open"]);
+    assert!(done.out.contains("good     opening        1 vaults were opened and closed"), "{}", done.out);
+    fs::write(site.path("data/vaults/142051/store.suspect"), "").unwrap();
+    let done = site.run(&["doctor", "--open"]);
+    assert!(done.out.contains("warning  opening        142051: its store was rebuilt from the journal"), "{}", done.out);
     fs::write(site.path("data/vaults/142051/manifest"), "{}\n00\n").unwrap();
     let done = site.run(&["doctor"]);
     assert!(done.out.contains("failed   vault          142051: its manifest was changed or belongs to another vault"), "{}", done.out);
+    let done = site.run(&["doctor", "--open"]);
+    assert!(done.out.contains("failed   opening        142051: the vault has stopped: "), "{}", done.out);
 }

@@ -21,7 +21,11 @@ fn timestamps() -> impl Strategy<Value = Timestamp> {
 
 fn windows() -> impl Strategy<Value = Window> {
     let day = || prop::option::of(parsed("[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"));
-    (day(), day()).prop_map(|(from, until)| Window { from, until })
+    (day(), day()).prop_map(|(one, other)| match (one, other) {
+        // It never ends before it begins, which no schema can say.
+        (Some(from), Some(until)) if until < from => Window { from: other, until: one },
+        (from, until) => Window { from, until },
+    })
 }
 
 fn items() -> impl Strategy<Value = Item> {
@@ -198,6 +202,16 @@ fn what_rust_writes_keeps_its_schema_and_is_read_again() {
     TestRunner::default().run(&records(), same).unwrap();
 }
 
+/// Whether a window in it does, which Rust refuses and no schema can see.
+fn ends_before_it_begins(value: &Value) -> bool {
+    let backwards = match (value["from"].as_str(), value["until"].as_str()) {
+        (Some(from), Some(until)) => until < from,
+        _ => false,
+    };
+    let members = value.as_object().into_iter().flatten().map(|(_, member)| member);
+    backwards || members.chain(value.as_array().into_iter().flatten()).any(ends_before_it_begins)
+}
+
 #[test]
 fn of_a_changed_body_schema_and_rust_think_the_same() {
     let world = World::new();
@@ -206,7 +220,7 @@ fn of_a_changed_body_schema_and_rust_think_the_same() {
         for (place, mutation) in changes {
             mutate(&mut body, place, mutation);
         }
-        if let Some(takes) = takes(&world.judge(schema, &body.to_string())) {
+        if let Some(takes) = takes(&world.judge(schema, &body.to_string())).filter(|_| !ends_before_it_begins(&body)) {
             prop_assert_eq!(world.is_valid(schema, &body), takes, "{} {}", body, world.faults(schema, &body));
         }
         Ok(())

@@ -46,7 +46,13 @@ fn person() -> Person {
     let category = |code: &str| code.parse::<Category>().unwrap();
     Person {
         id: PersonId([1; 16]),
-        head: Head { addressee: Some(NUMBER.parse().unwrap()), code: Some(CODE.parse().unwrap()), former: Vec::new(), revision: 3 },
+        head: Head {
+            addressee: Some(NUMBER.parse().unwrap()),
+            code: Some(CODE.parse().unwrap()),
+            former: Vec::new(),
+            revision: 3,
+            ..Head::default()
+        },
         holdings: BTreeMap::from([(category("TM00000000000002"), shown), (category("TM00000000000004"), hidden)]),
     }
 }
@@ -167,6 +173,15 @@ pub(crate) fn replies(world: &World) -> Vec<(String, Value)> {
     often.head.former = vec![FormerName { code: CODE.parse().unwrap(), until: NOW }; 64];
     handled(kind, link(4), vec![Some(often), None], usize::MAX, NOW);
     handled(kind, link(4), vec![None, None], usize::MAX, Timestamp::from_seconds(0));
+
+    let restrict = |revision: u64, category: &str| {
+        let restriction = json!({ "kind": "suspended", "categories": [category], "window": {}, "reason": "L1" });
+        json!({ "person": NUMBER, "revision": revision, "restrictions": [restriction] })
+    };
+    let kind = MessageType::PersonRestrict;
+    handled(kind, restrict(1, "TM00000000000002"), vec![None], usize::MAX, NOW);
+    handled(kind, restrict(0, "TM00000000000002"), vec![Some(person())], usize::MAX, NOW);
+    handled(kind, restrict(1, "TM99999999999999"), vec![Some(person())], usize::MAX, NOW);
 
     replies.push(("body/record.reply".to_owned(), spelt));
     for kind in [MessageType::SelfInfoReply, MessageType::RecordReply, MessageType::PersonReply] {

@@ -60,7 +60,7 @@ impl Broker {
         forget_the_dead(folder);
         let folder = folder.join(this);
         let authority = Authority::create(&folder.join("pki")).unwrap();
-        let server = authority.issue_server().unwrap();
+        let server = authority.issue_server(&[]).unwrap();
         let users = USERS.map(|user| (user, authority.issue_client(user).unwrap())).into();
         let options = NodeOptions {
             ca: authority.ca(),

@@ -21,7 +21,7 @@ pub(crate) fn later() -> Timestamp {
     expires(1_000_000).plus_seconds(660)
 }
 
-async fn publish_all(outbox: &Outbox) {
+pub(crate) async fn publish_all(outbox: &Outbox) {
     while outbox.load().parcels > 0 {
         outbox.next().await.settle();
     }
@@ -168,7 +168,7 @@ fn late(number: u64) -> Frame {
 }
 
 /// A vault whose floor lies above the expiry of messages 1 to `last`, which are still remembered.
-async fn with_late(data: &Path, last: u64) -> (Site, Opened) {
+pub(crate) async fn with_late(data: &Path, last: u64) -> (Site, Opened) {
     let (site, vault) = forgotten(data, 1).await;
     for number in 1..=last {
         vault.commit(late(number)).await.unwrap();
@@ -370,32 +370,4 @@ async fn a_damaged_segment_is_left_as_it_is() {
     assert_eq!(told, [1, 2].map(|segment| VaultEvent::NotShrunk { vault: tenant(), segment, detail: None }));
     assert_eq!(shrunk(&site).first(), Some(&3));
     vault.commit(frame(140, 0, 100)).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_whose_task_went_away_keeps_its_envelopes() {
-    let mut brought_back = 0;
-    for round in 0..24_u64 {
-        let dir = tempfile::tempdir().unwrap();
-        let (first, vault) = with_late(dir.path(), 140).await;
-        let repeats = {
-            let vault = vault.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(5 + round)).await;
-                for number in [10, 45, 80, 110].into_iter().cycle().take(40) {
-                    // Long enough to queue its frame, mostly too short to see it written.
-                    let _ = tokio::time::timeout(Duration::from_micros(900), vault.repeat(&message(number))).await;
-                }
-            })
-        };
-        shrink_all(&vault).await;
-        repeats.await.unwrap();
-        drop(vault);
-        let second = site(&first.kill(), never());
-        let vault = second.vault().await;
-        brought_back += vault.care.outstanding();
-        let parcels = tokio::time::timeout(Duration::from_secs(20), drain(&second.outbox)).await;
-        assert_eq!(parcels.map(|parcels| parcels.len()), Ok(vault.care.outstanding()), "round {round}");
-    }
-    println!("{brought_back} were brought back");
 }

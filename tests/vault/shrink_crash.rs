@@ -1,7 +1,10 @@
 //! Rewrites that are cut short: killed at any moment, and every state that a crash can leave.
 
-use crate::{shrink::*, support::*};
-use nakatsugi::{relay::ports::Vault, vault::VaultEvent};
+use crate::{shrink::*, stopping::site_with_door, support::*};
+use nakatsugi::{
+    relay::ports::Vault,
+    vault::{Tuning, VaultEvent},
+};
 use std::{
     collections::BTreeSet,
     env, fs,
@@ -156,4 +159,50 @@ async fn a_rewrite_may_be_killed_at_any_moment() {
     assert_eq!(shown(&second.vault().await), before, "after a rebuild");
     let whole = u64::try_from(acknowledged.len() * REPLY).unwrap();
     assert!(journal_bytes(&folder) < whole / 2, "{} of {whole}", journal_bytes(&folder));
+}
+
+/// A repeat queues its frame and goes away while a rewrite of its segment waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_repeat_whose_task_went_away_keeps_its_envelopes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, vault) = with_late(dir.path(), 100).await;
+    first.vaults.tend().await;
+    vault.care.checkpoint().await.unwrap();
+    drop(vault);
+    // The committer waits at the door when the journal becomes long.
+    let quota = (journal_bytes(&first.folder()) + 200_000) / 4 * 5;
+    let tuning = Tuning { journal_bytes: quota, ..never() };
+    let (second, door) = site_with_door(&first.kill(), tuning, |event| matches!(event, VaultEvent::JournalRoom { .. }));
+    let vault = second.vault().await;
+    door.shut();
+    let long = tokio::spawn({
+        let vault = vault.clone();
+        async move { vault.commit(frame(200, 0, 400_000)).await.unwrap() }
+    });
+    door.waited().await;
+    let repeat = tokio::spawn({
+        let vault = vault.clone();
+        async move { vault.repeat(&message(10)).await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let rewrite = tokio::spawn({
+        let vault = vault.clone();
+        async move { vault.care.shrink().await.unwrap() }
+    });
+    let journal = second.folder().join("journal");
+    while !fs::read_dir(&journal).unwrap().any(|entry| is_unfinished(&entry.unwrap())) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    repeat.abort();
+    assert!(repeat.await.unwrap_err().is_cancelled());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    door.open();
+    long.await.unwrap();
+    assert!(rewrite.await.unwrap().is_some());
+    assert!(!shrunk(&second).contains(&1), "its parcel is to be published again");
+    drop(vault);
+    let third = site(&second.kill(), never());
+    assert_eq!(third.vault().await.care.outstanding(), 2);
+    assert_eq!(drain(&third.outbox).await, [(10, parcel(10, REPLY)), (200, parcel(200, 400_000))]);
 }

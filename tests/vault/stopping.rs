@@ -4,7 +4,7 @@ use crate::support::*;
 use nakatsugi::{
     identifier::VaultName,
     relay::ports::{StopCause, Vault, VaultFault},
-    vault::{OutboxLimits, VaultEvent},
+    vault::{OutboxLimits, Tuning, VaultEvent},
 };
 use std::{
     fs,
@@ -21,18 +21,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A door that whoever hears an event waits at, once it is shut.
 #[derive(Default)]
-struct Door {
+pub(crate) struct Door {
     shut: Mutex<bool>,
     opened: Condvar,
     waited: AtomicBool,
 }
 
 impl Door {
-    fn shut(&self) {
+    pub(crate) fn shut(&self) {
         *self.shut.lock().unwrap() = true;
     }
 
-    fn open(&self) {
+    pub(crate) fn open(&self) {
         *self.shut.lock().unwrap() = false;
         self.opened.notify_all();
     }
@@ -43,7 +43,7 @@ impl Door {
         drop(self.opened.wait_while(shut, |shut| *shut).unwrap());
     }
 
-    async fn waited(&self) {
+    pub(crate) async fn waited(&self) {
         while !self.waited.load(Ordering::Acquire) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -51,7 +51,7 @@ impl Door {
 }
 
 /// Opens the door when the test ends, however that is: a runtime waits for its threads.
-struct Keeper(Arc<Door>);
+pub(crate) struct Keeper(Arc<Door>);
 
 impl std::ops::Deref for Keeper {
     type Target = Door;
@@ -68,10 +68,10 @@ impl Drop for Keeper {
 }
 
 /// A site where the first tenant's vault waits at the door when it says this.
-fn site_with_door(data: &Path, waits: fn(&VaultEvent) -> bool) -> (Site, Keeper) {
+pub(crate) fn site_with_door(data: &Path, tuning: Tuning, waits: fn(&VaultEvent) -> bool) -> (Site, Keeper) {
     let door = Keeper(Arc::default());
     let pass = Arc::clone(&door.0);
-    let site = site_heard(data, never(), 1, OutboxLimits::default(), move |event| {
+    let site = site_heard(data, tuning, 1, OutboxLimits::default(), move |event| {
         if waits(event) {
             pass.pass();
         }
@@ -106,7 +106,7 @@ fn is_opened(event: &VaultEvent) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_vault_is_not_opened_again_before_it_let_go() {
     let dir = tempfile::tempdir().unwrap();
-    let (site, door) = site_with_door(dir.path(), is_stopped);
+    let (site, door) = site_with_door(dir.path(), never(), is_stopped);
     let site = Arc::new(site);
     let vault = site.vault().await;
     door.shut();
@@ -117,7 +117,8 @@ async fn a_vault_is_not_opened_again_before_it_let_go() {
     timeout(PATIENCE, door.waited()).await.unwrap();
     for _ in 0..60 {
         site.vaults.tend().await;
-        assert_eq!(site.fault().await, VaultFault::Stopped(StopCause::NoRoom));
+        let fault = timeout(PATIENCE, site.fault()).await.expect("nobody is opening it");
+        assert_eq!(fault, VaultFault::Stopped(StopCause::NoRoom));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!((count(&site, is_opened), count(&site, is_stopped)), (1, 1), "{:?}", site.events());
@@ -131,7 +132,7 @@ async fn a_vault_is_not_opened_again_before_it_let_go() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_vault_that_is_slow_to_open_keeps_no_care_from_others() {
     let dir = tempfile::tempdir().unwrap();
-    let (site, door) = site_with_door(dir.path(), is_opened);
+    let (site, door) = site_with_door(dir.path(), never(), is_opened);
     let other = VaultName::Platform;
     site.vaults.create(other).unwrap();
     let platform = {
@@ -167,7 +168,7 @@ async fn a_vault_that_is_slow_to_open_keeps_no_care_from_others() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_vault_is_opened_once_though_nobody_waits_for_it() {
     let dir = tempfile::tempdir().unwrap();
-    let (site, door) = site_with_door(dir.path(), is_opened);
+    let (site, door) = site_with_door(dir.path(), never(), is_opened);
     site.vaults.create(tenant()).unwrap();
     door.shut();
     assert!(timeout(Duration::from_millis(200), site.vaults.resume(tenant())).await.is_err(), "it waits at the door");

@@ -9,7 +9,7 @@ mod round;
 
 use super::{
     BrokerEvent, BrokerSettings, Observer, Purpose,
-    connect::{CLOSED_WITHIN, pauses, within},
+    connect::{CLOSED_WITHIN, STOOD, pauses, within},
     topology::soft,
 };
 use futures_util::StreamExt as _;
@@ -185,7 +185,7 @@ async fn supervise(settings: Arc<PublisherSettings>, observer: Observer, orders:
                 if let Some(reason) = reason {
                     observer(BrokerEvent::Lost { broker: Arc::clone(&broker), purpose, reason });
                 }
-                if since.elapsed() > Duration::from_secs(60) {
+                if since.elapsed() > STOOD {
                     backoff = pauses();
                 }
                 backoff.next().unwrap_or_default()

@@ -124,7 +124,7 @@ impl Round {
         for ((order, confirm), certain) in self.orders.iter_mut().zip(&self.confirms).zip(certain) {
             let outcome = match (&*order, confirm) {
                 (None, _) => continue,
-                (Some(asked), _) if self.returned.contains(&identity(&asked.publication)) => Err(Unpublished::Returned),
+                (Some(asked), _) if came_back(&self.returned, &asked.publication) => Err(Unpublished::Returned),
                 (Some(_), Confirm::Acked) if certain => Ok(Published(())),
                 (Some(_), Confirm::Nacked) if certain => Err(Unpublished::Nacked),
                 (Some(_), Confirm::Acked | Confirm::AckedWithReturn | Confirm::Nacked | Confirm::Awaited(_) | Confirm::Unknown) => continue,
@@ -141,7 +141,7 @@ impl Round {
         for (order, confirm) in self.orders.into_iter().zip(self.confirms) {
             let Some(order) = order else { continue };
             let outcome = match confirm {
-                _ if self.returned.contains(&identity(&order.publication)) => Err(Unpublished::Returned),
+                _ if came_back(&self.returned, &order.publication) => Err(Unpublished::Returned),
                 Confirm::Acked | Confirm::AckedWithReturn => Ok(Published(())),
                 Confirm::Nacked => Err(Unpublished::Nacked),
                 Confirm::Awaited(_) | Confirm::Unknown => Err(Unpublished::ConnectionLost),
@@ -173,8 +173,10 @@ fn note(returned: &mut HashSet<Identity>, answer: lapin::Result<Confirmation>) -
     Ok(confirm)
 }
 
-fn identity(publication: &Publication) -> Identity {
-    (publication.message_id.clone(), publication.exchange.clone(), publication.routing_key.clone())
+fn came_back(returned: &HashSet<Identity>, publication: &Publication) -> bool {
+    // Mostly nothing came back, and nothing need be copied to know it.
+    let identity = || (publication.message_id.clone(), publication.exchange.clone(), publication.routing_key.clone());
+    !returned.is_empty() && returned.contains(&identity())
 }
 
 fn prepare(publication: &Publication, user: &str) -> Result<(ShortString, ShortString, BasicProperties), BrokerError> {

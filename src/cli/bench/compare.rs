@@ -6,7 +6,7 @@
 
 use super::{
     Plan, failed,
-    figures::{Measured, Round, Subject, ratio},
+    figures::{Measured, Rest, Round, Subject, ratio},
     load::{Load, Shot, Volley},
     machine,
     report::{self, Replies, Steps},
@@ -33,6 +33,8 @@ use tokio::{runtime, time::Instant};
 const VALID: i64 = 3_000;
 /// More requests are prepared for a round than the last one answered, by this much.
 const SPARE: f64 = 1.4;
+/// How long the relay is left alone before and while its idle cost is taken, at most.
+const AT_REST: Duration = Duration::from_secs(5);
 /// The rate that the first round is prepared for.
 const GUESS: f64 = 3_000.0;
 
@@ -123,14 +125,25 @@ fn compare(folder: &Path, plan: &Plan, outside: &mut Outside<'_>, runtime: &runt
         measured.memory = machine::memory(pid)?;
     }
     drop(bare);
-    let status = daemon.stop(Duration::from_secs(120))?;
-    if !status.success() {
-        return Err(failed(format!("the relay ended with {status}")));
-    }
+    say("at rest, and a start");
+    let idle = bench.idle(AT_REST.min(Duration::from_secs_f64(plan.seconds)))?;
+    stop(&mut daemon)?;
+    let first = bench.shots(outside, 1)?;
+    let starting = Instant::now();
+    daemon = Daemon::start(&binary, &site)?;
+    // It waits in the queue until the relay takes it.
+    bench.look_into(&runtime.block_on(bench.load.saturate(&first, 1, AT_REST))?)?;
+    let rest = Rest { start: starting.elapsed(), idle };
+    stop(&mut daemon)?;
     let steps = steps(&binary, &site, plan, &asker)?;
     let [echo, floor, relay] = &measured;
     say(&format!("relay/floor {:.2}, relay/echo {:.2}", ratio(relay, floor), ratio(relay, echo)));
-    report::write(outside.out, plan, &Replies { length, half }, &measured, &steps)
+    report::write(outside.out, plan, &Replies { length, half }, &measured, &rest, &steps)
+}
+
+fn stop(daemon: &mut Daemon) -> Result<(), CliError> {
+    let status = daemon.stop(Duration::from_secs(120))?;
+    if status.success() { Ok(()) } else { Err(failed(format!("the relay ended with {status}"))) }
 }
 
 /// Microseconds of each step, by its name.
@@ -221,6 +234,16 @@ impl Bench<'_> {
     fn paced(&mut self, subject: Subject, outside: &Outside<'_>, rate: f64) -> Result<Volley, CliError> {
         let shots = self.shots_for(subject, outside, (rate * self.plan.seconds).max(1.0) as usize)?;
         self.runtime.block_on(self.load.pace(&shots, rate))
+    }
+
+    /// The share of one core that the relay takes when nobody asks. What follows a busy time is let pass first.
+    fn idle(&self, length: Duration) -> Result<f64, CliError> {
+        let pid = self.pids.last().copied().unwrap_or_default();
+        std::thread::sleep(length);
+        let (before, began) = (machine::processor_time(pid)?, Instant::now());
+        std::thread::sleep(length);
+        let spent = machine::processor_time(pid)?.saturating_sub(before);
+        Ok(spent.as_secs_f64() / began.elapsed().as_secs_f64())
     }
 
     /// Opens the sampled replies of the relay. Returns how long the longest is.

@@ -52,6 +52,15 @@ pub(super) struct Measured {
     pub(super) memory: (u64, u64),
 }
 
+/// What is known of the relay besides its load.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rest {
+    /// From the start of the process, stopped in order before, to the first reply.
+    pub(super) start: Duration,
+    /// The share of one core that it takes when nobody asks.
+    pub(super) idle: f64,
+}
+
 impl Measured {
     pub(super) fn rate(&self) -> f64 {
         median(self.rounds.iter().map(|round| round.rate))

@@ -2,7 +2,7 @@
 
 use super::{
     Plan, Skew,
-    figures::{Measured, Subject, ratio},
+    figures::{Measured, Rest, Subject, ratio},
     machine,
     steps::STEPS,
 };
@@ -30,8 +30,16 @@ fn split(steps: &Steps, own: f64) -> Vec<(&str, f64)> {
 }
 
 /// Writes what was measured: a table, or one JSON line for each subject and one for the whole.
-pub(super) fn write(out: &mut dyn Write, plan: &Plan, replies: &Replies, measured: &[Measured; 3], steps: &Steps) -> Result<(), CliError> {
-    if plan.json { lines(out, plan, replies, measured, steps) } else { table(out, plan, replies, measured, steps) }
+pub(super) fn write(
+    out: &mut dyn Write,
+    plan: &Plan,
+    replies: &Replies,
+    measured: &[Measured; 3],
+    rest: &Rest,
+    steps: &Steps,
+) -> Result<(), CliError> {
+    let write = if plan.json { lines } else { table };
+    write(out, plan, replies, measured, rest, steps)
 }
 
 fn millis(time: Duration) -> f64 {
@@ -45,7 +53,14 @@ const fn skew(skew: Skew) -> &'static str {
     }
 }
 
-fn lines(out: &mut dyn Write, plan: &Plan, replies: &Replies, measured: &[Measured; 3], steps: &Steps) -> Result<(), CliError> {
+fn lines(
+    out: &mut dyn Write,
+    plan: &Plan,
+    replies: &Replies,
+    measured: &[Measured; 3],
+    rest: &Rest,
+    steps: &Steps,
+) -> Result<(), CliError> {
     let Replies { length: reply, half } = *replies;
     for (subject, measured) in Subject::ALL.into_iter().zip(measured) {
         let [own, broker, load] = measured.micros();
@@ -65,6 +80,7 @@ fn lines(out: &mut dyn Write, plan: &Plan, replies: &Replies, measured: &[Measur
     let line = json!({
         "relay/floor": hundredth(ratio(relay, floor)), "relay/echo": hundredth(ratio(relay, echo)), "floor/echo": hundredth(ratio(floor, echo)),
         "steps_micros": split(steps, relay.micros()[0]).into_iter().map(|(name, micros)| (name.to_owned(), json!(micros.round()))).collect::<serde_json::Map<_, _>>(),
+        "start_ms": millis(rest.start).round(), "idle_percent": hundredth(rest.idle * 100.0),
         "tenants": plan.tenants, "skew": skew(plan.skew), "people": plan.people(), "records": plan.records, "withheld": plan.withheld,
         "reply_bytes": reply, "seconds": plan.seconds, "rounds": plan.rounds, "window": plan.window, "prefetch": plan.prefetch,
         "seed": plan.seed, "machine": machine::describe(), "version": env!("CARGO_PKG_VERSION"),
@@ -72,7 +88,14 @@ fn lines(out: &mut dyn Write, plan: &Plan, replies: &Replies, measured: &[Measur
     Ok(writeln!(out, "{line}")?)
 }
 
-fn table(out: &mut dyn Write, plan: &Plan, replies: &Replies, measured: &[Measured; 3], steps: &Steps) -> Result<(), CliError> {
+fn table(
+    out: &mut dyn Write,
+    plan: &Plan,
+    replies: &Replies,
+    measured: &[Measured; 3],
+    rest: &Rest,
+    steps: &Steps,
+) -> Result<(), CliError> {
     let Replies { length: reply, half } = *replies;
     let Plan { tenants, records, rounds, seconds, .. } = plan;
     writeln!(out, "\nnakatsugi {} on {}", env!("CARGO_PKG_VERSION"), machine::describe())?;
@@ -93,6 +116,7 @@ fn table(out: &mut dyn Write, plan: &Plan, replies: &Replies, measured: &[Measur
     }
     let [echo, floor, relay] = measured;
     writeln!(out, "\nrelay/floor {:.2}   relay/echo {:.2}", ratio(relay, floor), ratio(relay, echo))?;
+    writeln!(out, "start to first answer {:.0} ms   at rest {:.1} % of one core", millis(rest.start), rest.idle * 100.0)?;
     let [own, ..] = relay.micros();
     let split: Vec<_> = split(steps, own).into_iter().map(|(name, micros)| format!("{name} {micros:.0}")).collect();
     Ok(writeln!(out, "the relay's µs of core: {}", split.join(", "))?)

@@ -1,6 +1,6 @@
 //! The daemon of a site, run as a child process by its own binary, as a service manager would.
 
-use super::{Site, SiteError};
+use super::{SiteError, SiteFolder};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::{File, OpenOptions},
@@ -26,7 +26,7 @@ impl Daemon {
     ///
     /// # Errors
     /// The binary or the log cannot be opened.
-    pub fn start(binary: &Path, site: &Site) -> Result<Self, SiteError> {
+    pub fn start(binary: &Path, site: &SiteFolder) -> Result<Self, SiteError> {
         Self::start_with(Command::new(binary), site)
     }
 
@@ -34,7 +34,7 @@ impl Daemon {
     ///
     /// # Errors
     /// The binary or the log cannot be opened.
-    pub fn start_with(mut command: Command, site: &Site) -> Result<Self, SiteError> {
+    pub fn start_with(mut command: Command, site: &SiteFolder) -> Result<Self, SiteError> {
         let log = site.folder().join(LOG);
         let file = |path: &Path| {
             let opened: Result<File, _> = OpenOptions::new().create(true).append(true).open(path);

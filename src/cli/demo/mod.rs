@@ -15,4 +15,4 @@ pub use error::{NodeError, PkiError, SiteError};
 pub use node::{Node, NodeOptions};
 pub use run::Arguments;
 pub(super) use run::run;
-pub use site::{Layout, Municipal, Site, SiteOptions, SiteTenant};
+pub use site::{Endpoint, Layout, Municipal, Site, SiteFolder, SiteOptions, SiteTenant, prepare};

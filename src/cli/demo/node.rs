@@ -84,7 +84,7 @@ impl Node {
             fs::create_dir_all(&path).map_err(|source| NodeError::File { path, source })?;
         }
         let files = [
-            ("etc/rabbitmq.conf", configuration(&folder, amqps, options)),
+            ("etc/rabbitmq.conf", configuration(&format!("127.0.0.1:{amqps}"), &folder.join("etc/definitions.json"), options)),
             ("etc/advanced.config", "[].\n".to_owned()),
             ("etc/enabled_plugins", "[rabbitmq_auth_mechanism_ssl].\n".to_owned()),
             ("etc/definitions.json", options.definitions.clone()),
@@ -298,12 +298,13 @@ impl Drop for Node {
     }
 }
 
-fn configuration(folder: &Path, port: u16, options: &NodeOptions) -> String {
+/// What a server needs in its `rabbitmq.conf`, besides the plugin `rabbitmq_auth_mechanism_ssl`.
+#[must_use]
+pub fn configuration(listen: &str, definitions: &Path, options: &NodeOptions) -> String {
     let (ca, certificate, key) = (options.ca.display(), options.certificate.display(), options.key.display());
-    let definitions = folder.join("etc/definitions.json");
     format!(
         "listeners.tcp = none\n\
-         listeners.ssl.1 = 127.0.0.1:{port}\n\
+         listeners.ssl.1 = {listen}\n\
          ssl_options.cacertfile = {ca}\n\
          ssl_options.certfile = {certificate}\n\
          ssl_options.keyfile = {key}\n\

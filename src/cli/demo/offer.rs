@@ -3,7 +3,7 @@
 //! Always: every command works as it is printed, from any folder. Person codes stand in the files, never in a command.
 
 use super::{
-    Site,
+    SiteFolder,
     population::{Resident, Shown, request},
     run::{Town, say},
 };
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::{env, fs, path::PathBuf};
 
 /// Writes the bodies of some messages and prints the commands that send them, and others that look at what runs.
-pub(super) fn offer(site: &Site, towns: &[Town], now: Timestamp) -> Result<(), CliError> {
+pub(super) fn offer(site: &SiteFolder, towns: &[Town], now: Timestamp) -> Result<(), CliError> {
     let Some(town) = towns.first() else { return Ok(()) };
     let resident = Resident { tenant: town.code, index: 1 };
     let write = |name: &str, body: &Value| -> Result<PathBuf, CliError> {

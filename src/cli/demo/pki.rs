@@ -54,12 +54,12 @@ impl Authority {
         self.folder.join("ca.pem")
     }
 
-    /// A certificate for a server on this machine (`localhost`, `127.0.0.1`).
+    /// A certificate for a server on this machine (`localhost`, `127.0.0.1`) that also answers to these names.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn issue_server(&self) -> Result<Credentials, PkiError> {
-        let mut params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+    pub fn issue_server(&self, hosts: &[String]) -> Result<Credentials, PkiError> {
+        let mut params = CertificateParams::new([&["localhost".to_owned(), "127.0.0.1".to_owned()], hosts].concat())?;
         params.distinguished_name = name("localhost");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue("server", params)

@@ -4,11 +4,13 @@
 //! gone afterwards unless it was asked to be kept. The last line of the output is JSON.
 
 use super::{
-    Daemon, Site, SiteError, SiteOptions, SiteTenant,
+    Daemon, Endpoint, Layout, Site, SiteError, SiteFolder, SiteOptions, SiteTenant,
     conversation::{Tally, Writer, converse, drain},
-    count_events,
+    count_events, node,
     offer::offer,
     population::{self, Resident, categories, request},
+    prepare,
+    site::VHOST,
 };
 use crate::{
     broker::Observer,
@@ -22,6 +24,7 @@ use serde_json::json;
 use std::{
     env, fs,
     io::{self, IsTerminal as _, Write as _, stderr},
+    ops::Deref,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
@@ -43,6 +46,18 @@ pub struct Arguments {
     /// Make the demonstration's folder here and keep it; everything keeps running until Ctrl-C.
     #[arg(long, value_name = "FOLDER")]
     pub keep: Option<PathBuf>,
+    /// Use this broker, `amqps://host:port/virtual-host`, with the users and certificates that --prepare makes.
+    #[arg(long, value_name = "URI", requires = "certificates")]
+    pub amqp_uri: Option<String>,
+    /// The folder that --prepare made for it.
+    #[arg(long, value_name = "FOLDER", requires = "amqp_uri")]
+    pub certificates: Option<PathBuf>,
+    /// Make certificates, users and a rabbitmq.conf for a broker of your own in this folder, and end.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["keep", "amqp_uri"])]
+    pub prepare: Option<PathBuf>,
+    /// A name by which that broker is reached from other machines.
+    #[arg(long, value_name = "NAME", requires = "prepare")]
+    pub host: Vec<String>,
     /// Residents of each tenant.
     #[arg(long, default_value_t = 300, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(10..=100_000))]
     pub residents: u32,
@@ -58,15 +73,14 @@ pub(super) struct Town {
 
 pub(in crate::cli) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliError> {
     let began = Instant::now();
+    if let Some(folder) = &arguments.prepare {
+        return make_ready(folder, &arguments.host, outside);
+    }
     let folder = match &arguments.keep {
         Some(folder) => folder.clone(),
         None => env::temp_dir().join(format!("nakatsugi-demo-{}", MessageId::from_random([outside.entropy.bytes()[0]; 16]))),
     };
-    let folder = std::path::absolute(&folder).unwrap_or(folder);
-    if folder.exists() && fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(CliError::Exists(folder));
-    }
-    fs::create_dir_all(&folder).map_err(|source| CliError::Write { path: folder.clone(), source })?;
+    let folder = empty(&folder)?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
     let done = runtime.block_on(async {
         let mut stop = StopSignals::listen().map_err(CliError::Runtime)?;
@@ -98,14 +112,61 @@ pub(in crate::cli) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> R
     done
 }
 
+/// Makes a folder that is not there yet, or is empty.
+fn empty(folder: &Path) -> Result<PathBuf, CliError> {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    if folder.exists() && fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(CliError::Exists(folder));
+    }
+    fs::create_dir_all(&folder).map_err(|source| CliError::Write { path: folder.clone(), source })?;
+    Ok(folder)
+}
+
+/// What a broker of one's own needs to be used by a demonstration.
+fn make_ready(folder: &Path, hosts: &[String], outside: &mut Outside<'_>) -> Result<(), CliError> {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let (file, plugins) = (folder.join("rabbitmq.conf"), folder.join("enabled_plugins"));
+    // The last file to be made: with it, all is there from an earlier run.
+    if !plugins.exists() {
+        let folder = empty(&folder)?;
+        let (_, options) = towns(outside.clock.now())?;
+        let node = prepare(&folder, &options, &Layout::default(), hosts)?;
+        let listen = if hosts.is_empty() { "127.0.0.1:5671" } else { "0.0.0.0:5671" };
+        let text = node::configuration(listen, &folder.join("definitions.json"), &node);
+        fs::write(&file, text).map_err(|source| CliError::Write { path: file.clone(), source })?;
+        fs::write(&plugins, "[rabbitmq_auth_mechanism_ssl].\n").map_err(|source| CliError::Write { path: plugins.clone(), source })?;
+    }
+    let host = hosts.first().map_or("localhost", String::as_str);
+    writeln!(outside.out, "Start RabbitMQ with {} and {}, then run:", file.display(), plugins.display())?;
+    writeln!(outside.out, "nakatsugi demo --amqp-uri amqps://{host}:5671/{VHOST} --certificates {}", folder.display())?;
+    Ok(())
+}
+
 /// A demonstration whose daemon and broker still run.
 struct Shown {
-    site: Site,
+    site: Ground,
     daemon: Option<Daemon>,
     towns: Vec<Town>,
     registered: u64,
     tally: Tally,
     dead: u64,
+}
+
+/// A site with its own broker, or at one that was given.
+enum Ground {
+    Own(Site),
+    Given(SiteFolder),
+}
+
+impl Deref for Ground {
+    type Target = SiteFolder;
+
+    fn deref(&self) -> &SiteFolder {
+        match self {
+            Self::Own(site) => site,
+            Self::Given(folder) => folder,
+        }
+    }
 }
 
 impl Shown {
@@ -135,10 +196,20 @@ async fn demonstrate(folder: &Path, arguments: &Arguments, outside: &Outside<'_>
     let (towns, options) = towns(now)?;
     let codes: Vec<_> = options.tenants.iter().map(|tenant| tenant.code).collect();
 
-    say("1/6  keys, certificates, a signed directory, and a private RabbitMQ node over mutual TLS")?;
+    say(match arguments.amqp_uri {
+        None => "1/6  keys, certificates, a signed directory, and a private RabbitMQ node over mutual TLS",
+        Some(_) => "1/6  keys and a signed directory, for the broker that was given",
+    })?;
     let place = folder.to_owned();
-    let made = spawn_blocking(move || Site::make(&place, &options)).await;
-    let site = made.map_err(|error| CliError::Demo(error.to_string()))??;
+    let given = arguments.amqp_uri.clone().zip(arguments.certificates.clone());
+    let made = spawn_blocking(move || match given {
+        None => Site::make(&place, &options).map(Ground::Own),
+        Some((uri, certificates)) => {
+            let certificates = std::path::absolute(&certificates).unwrap_or(certificates);
+            SiteFolder::make(&place, &options, &Layout::default(), &Endpoint { uri, certificates }).map(Ground::Given)
+        }
+    });
+    let site = made.await.map_err(|error| CliError::Demo(error.to_string()))??;
     say("2/6  exchanges, queues and bindings; one vault per tenant")?;
     site.apply_topology(|_, _| {}).await?;
     for code in codes {
@@ -204,7 +275,7 @@ fn towns(now: Timestamp) -> Result<(Vec<Town>, SiteOptions), SiteError> {
 /// The municipal system links its residents and registers their records; every tenth record is no longer shown, and the
 /// last resident has none.
 async fn register(
-    site: &Site,
+    site: &SiteFolder,
     town: &Town,
     residents: u32,
     outside: &Outside<'_>,
@@ -246,7 +317,7 @@ async fn register(
 
 /// The disclosure system asks for everybody's records, and for what must be refused.
 async fn ask(
-    site: &Site,
+    site: &SiteFolder,
     towns: &[Town],
     residents: u32,
     outside: &Outside<'_>,

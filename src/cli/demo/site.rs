@@ -1,5 +1,5 @@
-//! A whole site in one folder: keys, directory, certificates, a private RabbitMQ node, tenants with their municipal systems,
-//! and the disclosure system. For the demonstration, the tests and the benchmark.
+//! A whole site in one folder: keys, directory, certificates, tenants with their municipal systems, and the disclosure system;
+//! with a private RabbitMQ node, or at a broker that is given. For the demonstration, the tests and the benchmark.
 //!
 //! Always: made by the same means as a real site (`nakatsugi.toml`, a signed directory, `peer.toml` for each principal), all
 //! of it below one folder, everything on loopback. Absent: running the daemon; whoever has the site runs the binary.
@@ -24,6 +24,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::Write as _,
+    ops::Deref,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -32,6 +33,8 @@ use std::{
 /// The virtual host of the site's node.
 pub const VHOST: &str = "network";
 const BROKER: &str = "network";
+const RELAY: &str = "relay";
+const OPERATOR: &str = "operator";
 const VALID: i64 = 10 * 366 * 24 * 60 * 60;
 
 /// A tenant of the site.
@@ -85,11 +88,66 @@ pub enum Municipal {
     Shared,
 }
 
-/// A site: its folder and its node. Dropped, the node ends.
+/// Where a site's broker is, and where the certificates of its users lie.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// `amqps://host:port/virtual-host`.
+    pub uri: String,
+    /// A folder with `ca.pem`, and `<user>.pem` and `<user>.key` for each user.
+    pub certificates: PathBuf,
+}
+
+/// Makes certificates and definitions for a site's broker in an empty folder: `ca.pem`, `server.*`, one pair of files for
+/// each user, `definitions.json`. The server's certificate names these hosts.
+///
+/// # Errors
+/// [`SiteError`] names what could not be made.
+pub fn prepare(folder: &Path, options: &SiteOptions, layout: &Layout, hosts: &[String]) -> Result<NodeOptions, SiteError> {
+    let authority = pki::Authority::create(folder)?;
+    let server = authority.issue_server(hosts)?;
+    let mut principals = Vec::new();
+    for (id, role, tenants) in cast(options, layout)? {
+        // Who may write and read what does not depend on anybody's keys.
+        let keys = PeerPublic { verification: new_signing(&id)?.public(), encryption: new_decryption(&id)?.public() };
+        principals.push(principal(id, role, tenants, keys, (options.now, options.now))?);
+    }
+    for user in [RELAY, OPERATOR].into_iter().chain(principals.iter().map(|principal| principal.id.as_str())) {
+        authority.issue_client(user)?;
+    }
+    let definitions = definitions(principals.iter(), &BROKER.parse()?, RELAY, OPERATOR, VHOST).to_json();
+    write(&folder.join("definitions.json"), definitions.as_bytes())?;
+    let ready_within = Duration::from_secs(120);
+    Ok(NodeOptions { ca: authority.ca(), certificate: server.certificate, key: server.key, definitions, ready_within })
+}
+
+/// The principals of a site besides the relay.
+fn cast(options: &SiteOptions, layout: &Layout) -> Result<Vec<(PrincipalId, Role, Tenants)>, SiteError> {
+    let mut cast = vec![("disclosure".parse()?, Role::DisclosureSystem, Tenants::All)];
+    let codes = options.tenants.iter().map(|tenant| tenant.code);
+    match layout.municipal {
+        Municipal::Each => {
+            for code in codes {
+                cast.push((format!("municipal-{code}").parse()?, Role::MunicipalSystem, Tenants::Listed([code].into())));
+            }
+        }
+        Municipal::Shared => cast.push(("municipal".parse()?, Role::MunicipalSystem, Tenants::Listed(codes.collect()))),
+    }
+    Ok(cast)
+}
+
+/// A site with a node of its own. Dropped, the node ends.
 #[derive(Debug)]
 pub struct Site {
-    folder: PathBuf,
+    folder: SiteFolder,
     node: Node,
+}
+
+impl Deref for Site {
+    type Target = SiteFolder;
+
+    fn deref(&self) -> &SiteFolder {
+        &self.folder
+    }
 }
 
 impl Site {
@@ -106,59 +164,53 @@ impl Site {
     /// # Errors
     /// As [`Site::make`].
     pub fn make_as(folder: &Path, options: &SiteOptions, layout: &Layout) -> Result<Self, SiteError> {
+        let certificates = folder.join("broker");
+        let node_options = prepare(&certificates, options, layout, &[])?;
+        let node = Node::start(&folder.join("node"), &node_options)?;
+        let endpoint = Endpoint { uri: node.uri(VHOST), certificates };
+        Ok(Self { folder: SiteFolder::make(folder, options, layout, &endpoint)?, node })
+    }
+
+    /// The broker.
+    pub const fn node(&mut self) -> &mut Node {
+        &mut self.node
+    }
+}
+
+/// The folder of a site: keys, directory, configuration, peers.
+#[derive(Debug)]
+pub struct SiteFolder(PathBuf);
+
+impl SiteFolder {
+    /// Makes a site's folder for this broker.
+    ///
+    /// # Errors
+    /// [`SiteError`] names what could not be made.
+    pub fn make(folder: &Path, options: &SiteOptions, layout: &Layout, endpoint: &Endpoint) -> Result<Self, SiteError> {
         let random = SystemRandom::new();
-        for name in ["keys", "broker", "peers"] {
+        for name in ["keys", "peers"] {
             make_folder(&folder.join(name))?;
         }
-        let authority = pki::Authority::create(&folder.join("broker"))?;
-        let server = authority.issue_server()?;
-        let signing = SigningKey::generate("relay-signing-1".parse()?)?;
-        let decryption = DecryptionKey::generate("relay-decryption-1".parse()?)?;
+        let relay: PrincipalId = RELAY.parse()?;
+        let (signing, decryption) = (new_signing(&relay)?, new_decryption(&relay)?);
         let mut root = [0; 32];
         random.fill(&mut root).map_err(|_| SiteError::Random)?;
         write_secret(&folder.join("keys/root.key"), root_key_file(&root).as_bytes())?;
         write_secret(&folder.join("keys/relay-signing.jwk"), signing.to_jwk().as_bytes())?;
         write_secret(&folder.join("keys/relay-decryption.jwk"), decryption.to_jwk().as_bytes())?;
-        let relay_keys = (signing.public(), decryption.public());
-        write(&folder.join("keys/relay-verification.jwk"), &json(&relay_keys.0)?)?;
-        write(&folder.join("keys/relay-encryption.jwk"), &json(&relay_keys.1)?)?;
+        let own = PeerPublic { verification: signing.public(), encryption: decryption.public() };
+        write(&folder.join("keys/relay-verification.jwk"), &json(&own.verification)?)?;
+        write(&folder.join("keys/relay-encryption.jwk"), &json(&own.encryption)?)?;
 
         let dates = (options.now.plus_seconds(-24 * 60 * 60), options.now.plus_seconds(VALID));
-        let own = PeerPublic { verification: relay_keys.0, encryption: relay_keys.1 };
-        let mut principals = vec![principal("relay".parse()?, Role::Relay, Tenants::All, own, dates)?];
-        let mut peers: Vec<(PrincipalId, _, _)> = vec![("disclosure".parse()?, Role::DisclosureSystem, Tenants::All)];
-        let codes = options.tenants.iter().map(|tenant| tenant.code);
-        match layout.municipal {
-            Municipal::Each => {
-                for code in codes {
-                    peers.push((format!("municipal-{code}").parse()?, Role::MunicipalSystem, Tenants::Listed([code].into())));
-                }
-            }
-            Municipal::Shared => peers.push(("municipal".parse()?, Role::MunicipalSystem, Tenants::Listed(codes.collect()))),
-        }
-        for (id, role, tenants) in peers {
+        let mut principals = vec![principal(relay, Role::Relay, Tenants::All, own, dates)?];
+        for (id, role, tenants) in cast(options, layout)? {
             let own = make_peer_keys(&folder.join("peers").join(id.as_str()), &id)?;
+            write_peer_settings(folder, endpoint, &id)?;
             principals.push(principal(id, role, tenants, own, dates)?);
         }
 
-        let definitions = definitions(principals.iter(), &BROKER.parse()?, "relay", "operator", VHOST);
-        let node_options = NodeOptions {
-            ca: authority.ca(),
-            certificate: server.certificate,
-            key: server.key,
-            definitions: definitions.to_json(),
-            ready_within: Duration::from_secs(120),
-        };
-        let node = Node::start(&folder.join("node"), &node_options)?;
-        for user in ["relay", "operator"] {
-            authority.issue_client(user)?;
-        }
-        for principal in principals.iter().filter(|principal| principal.role != Role::Relay) {
-            let credentials = authority.issue_client(principal.id.as_str())?;
-            write_peer_settings(folder, &node, &principal.id, [&authority.ca(), &credentials.certificate, &credentials.key])?;
-        }
-
-        let configuration = configuration(folder, &node, options, layout, &authority.ca());
+        let configuration = configuration(folder, endpoint, options, layout);
         write(&folder.join("nakatsugi.toml"), configuration.as_bytes())?;
         write(&folder.join("catalogue.json"), catalogue::TYPICAL.as_bytes())?;
         let mut document = Document::new(Environment::Trial);
@@ -173,24 +225,19 @@ impl Site {
         write(&folder.join("directory.json.sig"), signature.as_bytes())?;
         write(&folder.join("authority.jwk"), &json(&signer.public())?)?;
         write_secret(&folder.join("keys/authority-private.jwk"), signer.to_jwk().as_bytes())?;
-        Ok(Self { folder: folder.to_owned(), node })
+        Ok(Self(folder.to_owned()))
     }
 
     /// The folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.0
     }
 
     /// The daemon's configuration file.
     #[must_use]
     pub fn configuration_path(&self) -> PathBuf {
-        self.folder.join("nakatsugi.toml")
-    }
-
-    /// The broker.
-    pub const fn node(&mut self) -> &mut Node {
-        &mut self.node
+        self.0.join("nakatsugi.toml")
     }
 
     /// A principal with its keys.
@@ -198,7 +245,7 @@ impl Site {
     /// # Errors
     /// There is none of this name.
     pub fn peer(&self, id: &str) -> Result<Peer, SiteError> {
-        let settings = PeerSettings::read(&self.folder.join("peers").join(id))?;
+        let settings = PeerSettings::read(&self.0.join("peers").join(id))?;
         let keys = settings.keys()?;
         Ok(Peer::new(settings, keys))
     }
@@ -210,11 +257,10 @@ impl Site {
     pub async fn apply_topology(&self, progress: impl FnMut(usize, usize) + Send) -> Result<(), SiteError> {
         let configuration = Configuration::load(&self.configuration_path())?;
         let directory = configuration.open_directory()?;
-        let operator = self.folder.join("broker/operator");
         let Some(broker) = configuration.brokers.first() else { return Ok(()) };
         let mut settings = daemon::broker_settings(broker);
-        settings.certificate = operator.with_extension("pem");
-        settings.key = operator.with_extension("key");
+        settings.certificate.set_file_name(format!("{OPERATOR}.pem"));
+        settings.key.set_file_name(format!("{OPERATOR}.key"));
         Ok(daemon::topology(&configuration, &directory).apply(&settings, progress).await?)
     }
 }
@@ -263,35 +309,51 @@ fn tenant(tenant: &SiteTenant) -> Tenant {
     }
 }
 
+fn new_signing(id: &PrincipalId) -> Result<SigningKey, SiteError> {
+    Ok(SigningKey::generate(format!("{id}-signing-1").parse()?)?)
+}
+
+fn new_decryption(id: &PrincipalId) -> Result<DecryptionKey, SiteError> {
+    Ok(DecryptionKey::generate(format!("{id}-decryption-1").parse()?)?)
+}
+
 fn make_peer_keys(folder: &Path, id: &PrincipalId) -> Result<PeerPublic, SiteError> {
     make_folder(folder)?;
-    let signing = SigningKey::generate(format!("{id}-signing-1").parse()?)?;
-    let decryption = DecryptionKey::generate(format!("{id}-decryption-1").parse()?)?;
+    let (signing, decryption) = (new_signing(id)?, new_decryption(id)?);
     write_secret(&folder.join("signing.jwk"), signing.to_jwk().as_bytes())?;
     write_secret(&folder.join("decryption.jwk"), decryption.to_jwk().as_bytes())?;
     Ok(PeerPublic { verification: signing.public(), encryption: decryption.public() })
 }
 
-fn write_peer_settings(folder: &Path, node: &Node, id: &PrincipalId, credentials: [&Path; 3]) -> Result<(), SiteError> {
+fn write_peer_settings(folder: &Path, endpoint: &Endpoint, id: &PrincipalId) -> Result<(), SiteError> {
     // From the peer's folder, so that a site may be moved.
-    let [ca, certificate, key] =
-        credentials.map(|path| path.strip_prefix(folder).map_or(path.to_owned(), |path| Path::new("../..").join(path)));
+    let file = |name: String| {
+        let path = endpoint.certificates.join(name);
+        path.strip_prefix(folder).map_or(path.clone(), |path| Path::new("../..").join(path))
+    };
     let settings = PeerSettings {
         id: id.clone(),
         env: Environment::Trial,
-        relay: "relay".parse()?,
+        relay: RELAY.parse()?,
         signing_key: "signing.jwk".into(),
         decryption_key: "decryption.jwk".into(),
         relay_verification_key: "../../keys/relay-verification.jwk".into(),
         relay_encryption_key: "../../keys/relay-encryption.jwk".into(),
         queue: names::reader(id),
-        broker: PeerBroker { uri: node.uri(VHOST), user: id.to_string(), ca, certificate, key },
+        broker: PeerBroker {
+            uri: endpoint.uri.clone(),
+            user: id.to_string(),
+            ca: file("ca.pem".to_owned()),
+            certificate: file(format!("{id}.pem")),
+            key: file(format!("{id}.key")),
+        },
     };
     let text = toml::to_string(&settings).map_err(|_| SiteError::Settings)?;
     write(&folder.join("peers").join(id.as_str()).join(peer::FILE), text.as_bytes())
 }
 
-fn configuration(folder: &Path, node: &Node, options: &SiteOptions, layout: &Layout, ca: &Path) -> String {
+fn configuration(folder: &Path, endpoint: &Endpoint, options: &SiteOptions, layout: &Layout) -> String {
+    let certificates = endpoint.certificates.strip_prefix(folder).unwrap_or(&endpoint.certificates);
     let own = if layout.own.is_empty() { String::new() } else { format!("own = {:?}\n", layout.own) };
     let placement = layout.placement.iter().map(|(code, partition)| format!("{code} = {partition}\n"));
     let placement =
@@ -315,10 +377,10 @@ catalogue = "catalogue.json"
 [[broker]]
 name = "{BROKER}"
 uri = "{uri}"
-ca = "{ca}"
-certificate = "{folder}/broker/relay.pem"
-key = "{folder}/broker/relay.key"
-user = "relay"
+ca = "{certificates}/ca.pem"
+certificate = "{certificates}/{RELAY}.pem"
+key = "{certificates}/{RELAY}.key"
+user = "{RELAY}"
 
 [partitions]
 count = {partitions}
@@ -331,9 +393,8 @@ outbox = 10000
 shutdown_seconds = 30
 wait_seconds = {wait}
 "#,
-        uri = layout.through.map_or_else(|| node.uri(VHOST), |port| format!("amqps://localhost:{port}/{VHOST}")),
-        ca = ca.display(),
-        folder = folder.display(),
+        uri = layout.through.map_or_else(|| endpoint.uri.clone(), |port| format!("amqps://localhost:{port}/{VHOST}")),
+        certificates = certificates.display(),
         partitions = options.partitions,
         prefetch = options.prefetch,
         wait = options.wait.as_secs().max(1),

@@ -26,8 +26,8 @@ use tokio::runtime;
 /// Whatever ends within this many days is warned of.
 const SOON_DAYS: i64 = 30;
 const DAY: i64 = 24 * 60 * 60;
-/// Less room than this on the data folder's disk is warned of, in MiB.
-const LITTLE_ROOM: u64 = 1024;
+/// Room for less than this many times what the vaults insist on is warned of.
+const LITTLE_ROOM: u64 = 4;
 /// How many names a line holds.
 const NAMED: usize = 5;
 
@@ -57,7 +57,7 @@ pub(super) fn all(config: &Path, now: Timestamp) -> Vec<Finding> {
         found.push(others(directory, now));
     }
     found.extend(secrets_left(&configuration));
-    found.extend(data_folder(&configuration.data));
+    found.extend(data_folder(&configuration.data, configuration.limits.free));
     if let Some(directory) = &directory {
         found.extend(vaults(&configuration, directory, now));
         for broker in &configuration.brokers {
@@ -141,7 +141,7 @@ fn secrets_left(configuration: &Configuration) -> Vec<Finding> {
     .collect()
 }
 
-fn data_folder(data: &Path) -> Vec<Finding> {
+fn data_folder(data: &Path, insisted: u64) -> Vec<Finding> {
     let mut found = Vec::new();
     let about = match fs::metadata(data) {
         Ok(about) => about,
@@ -156,10 +156,13 @@ fn data_folder(data: &Path) -> Vec<Finding> {
     let running = if used { "the daemon runs" } else { "no daemon runs" };
     match rustix::fs::statvfs(data) {
         Ok(disk) => {
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize) >> 20;
-            let words = format!("{}: {free} MiB free, {running}", data.display());
-            found.push(if free < LITTLE_ROOM {
-                Finding::warning("data", words, "make room, or move the data folder to a larger disk")
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let words = format!("{}: {} MiB free, {running}", data.display(), free >> 20);
+            let next = "make room, or move the data folder to a larger disk; below free_mebibytes nothing more is taken in";
+            found.push(if free < insisted {
+                Finding::failed("data", words, next)
+            } else if free < insisted.saturating_mul(LITTLE_ROOM) {
+                Finding::warning("data", words, next)
             } else {
                 Finding::good("data", words)
             });
@@ -179,7 +182,18 @@ fn vaults(configuration: &Configuration, directory: &Directory, now: Timestamp) 
     let (folder, environment) = (configuration.data.join("vaults"), configuration.env.to_string());
     let mut whole = 0_usize;
     let (mut found, mut missing) = (Vec::new(), Vec::new());
+    if let Err(flaw) = inspect(&folder, VaultName::Platform, &root, &environment)
+        && !matches!(flaw, Flaw::Missing)
+    {
+        let next = "what proves nothing waits until it opens: restore this vault from its backup, and keep what is there";
+        found.push(Finding::failed("vault", format!("platform: {flaw}"), next));
+    }
     for tenant in directory.tenants() {
+        let journal = folder_bytes(&folder.join(tenant.code.as_str()).join("journal"));
+        if journal > configuration.limits.journal / 10 * 9 {
+            let words = format!("{}: its journal has {} of at most {} MiB", tenant.code, journal >> 20, configuration.limits.journal >> 20);
+            found.push(Finding::warning("vault", words, "give it more (journal_mebibytes), or it takes in nothing more when it is full"));
+        }
         match inspect(&folder, VaultName::Tenant(tenant.code), &root, &environment) {
             Ok(()) => whole += 1,
             Err(Flaw::Missing) => {
@@ -231,6 +245,11 @@ fn reach(configuration: &Configuration, directory: &Directory, broker: &Broker) 
         ),
         Err(error) => Finding::error("broker", error),
     }
+}
+
+fn folder_bytes(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| entry.metadata().ok()).map(|about| about.len()).sum()
 }
 
 fn end<K>(dated: &DatedKey<K>) -> Timestamp {
