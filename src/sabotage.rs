@@ -18,6 +18,10 @@ pub enum Sabotage {
     SealNothing,
     /// `send-unencrypted`: replies are signed only.
     SendUnencrypted,
+    /// `release-turns-early`: messages about the same person do not follow one another.
+    ReleaseTurnsEarly,
+    /// `forget-ids`: a message that comes again is handled again.
+    ForgetIds,
 }
 
 /// Whether this is what is broken.
@@ -27,6 +31,8 @@ pub(crate) fn is(sabotage: Sabotage) -> bool {
         "ack-before-sync" => Some(Sabotage::AckBeforeSync),
         "seal-nothing" => Some(Sabotage::SealNothing),
         "send-unencrypted" => Some(Sabotage::SendUnencrypted),
+        "release-turns-early" => Some(Sabotage::ReleaseTurnsEarly),
+        "forget-ids" => Some(Sabotage::ForgetIds),
         _ => None,
     });
     *chosen == Some(sabotage)

@@ -212,6 +212,8 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
 
         let mut message = MessageKey { author: verified.author().id.clone(), id: verified.id(), answer: Answer::First };
         let _turn = self.turns.take(&scope, &message, &command.names()).await?;
+        #[cfg(feature = "sabotage")]
+        let _turn = (!crate::sabotage::is(crate::sabotage::Sabotage::ReleaseTurnsEarly)).then_some(_turn);
 
         let outcome = match deduplicate(&scope, &message, &verified, now)? {
             Standing::First => {
@@ -321,6 +323,10 @@ fn settle<T: Ticket>(ticket: T, end: &End) {
 
 /// Deduplicate: the first act of the turn. `exp` is judged only for a message that comes for the first time.
 fn deduplicate<V: Vault>(scope: &TenantScope<V>, message: &MessageKey, verified: &Verified, now: Timestamp) -> Result<Standing, Failure> {
+    #[cfg(feature = "sabotage")]
+    if crate::sabotage::is(crate::sabotage::Sabotage::ForgetIds) {
+        return Ok(Standing::First);
+    }
     match scope.vault().recall(message)? {
         Some(Remembered { digest, .. }) if digest != *verified.digest() => {
             let conflict = Answer::Conflict(*verified.digest());

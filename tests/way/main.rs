@@ -7,12 +7,15 @@
 
 mod canaries;
 mod damage;
+#[path = "../support/graveyard.rs"]
 mod graveyard;
 mod kills;
+#[path = "../support/ledger.rs"]
 mod ledger;
 mod order;
 mod refusals;
 mod reload;
+#[path = "../support/search.rs"]
 mod search;
 mod stage;
 mod stop;

@@ -81,7 +81,7 @@ impl Town {
         let [to_echo, to_floor] = self.astray;
         let placement = self.tenants.iter().map(|code| (*code, relay)).chain([(to_echo, echo), (to_floor, floor)]);
         let options = SiteOptions { tenants: tenants.collect(), partitions: 3, prefetch: plan.prefetch, wait: Duration::from_secs(5), now };
-        (options, Layout { municipal: Municipal::Shared, own: vec![relay], placement: placement.collect() })
+        (options, Layout { municipal: Municipal::Shared, own: vec![relay], placement: placement.collect(), through: None })
     }
 
     /// Registers everybody's records through the relay. Returns how many.

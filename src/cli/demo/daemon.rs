@@ -59,6 +59,11 @@ impl Daemon {
         &self.log
     }
 
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Kills it, as a crash would.
     pub fn kill(&mut self) {
         // Both fail only if it has ended already.

@@ -74,6 +74,8 @@ pub struct Layout {
     pub own: Vec<u16>,
     /// Tenants whose partition is not left to the hash.
     pub placement: BTreeMap<TenantCode, u16>,
+    /// The local port of what stands between the daemon and the node; nothing does where none is named.
+    pub through: Option<u16>,
 }
 
 /// Which municipal systems a site has.
@@ -391,7 +393,7 @@ outbox = 10000
 shutdown_seconds = 30
 wait_seconds = {wait}
 "#,
-        uri = endpoint.uri,
+        uri = layout.through.map_or_else(|| endpoint.uri.clone(), |port| format!("amqps://localhost:{port}/{VHOST}")),
         certificates = certificates.display(),
         partitions = options.partitions,
         prefetch = options.prefetch,

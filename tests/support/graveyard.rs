@@ -49,7 +49,7 @@ pub(crate) async fn empty(uri: &str, folder: &Path) -> Vec<Dead> {
     all
 }
 
-async fn connect(uri: &str, folder: &Path) -> Connection {
+pub(crate) async fn connect(uri: &str, folder: &Path) -> Connection {
     let mut uri: AMQPUri = uri.parse().unwrap();
     uri.query.auth_mechanism = Some(SASLMechanism::External);
     let mut roots = RootCertStore::empty();

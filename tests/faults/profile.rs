@@ -1,0 +1,90 @@
+//! Which faults there are, and how often each happens in which profile.
+
+use crate::{broker, dice::Dice, disk, ground::Ground, messages, process};
+use std::pin::Pin;
+
+/// How long one may wait for the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Three minutes: with every change.
+    Commit,
+    /// Two hours.
+    Nightly,
+    /// As long as it takes.
+    Release,
+}
+
+impl Profile {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "commit" => Some(Self::Commit),
+            "nightly" => Some(Self::Nightly),
+            "release" => Some(Self::Release),
+            _ => None,
+        }
+    }
+}
+
+type Way = for<'a> fn(&'a mut Ground, &'a mut Dice, u32) -> Pin<Box<dyn Future<Output = u32> + 'a>>;
+
+/// A fault: it happens to a whole ground so many times, and leaves it whole. It says how often it happened.
+#[derive(Clone, Copy)]
+pub(crate) struct Fault {
+    pub(crate) family: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) way: Way,
+    /// In `commit`, `nightly` and `release`.
+    times: [u32; 3],
+}
+
+impl Fault {
+    pub(crate) const fn times(&self, profile: Profile) -> u32 {
+        let [commit, nightly, release] = self.times;
+        match profile {
+            Profile::Commit => commit,
+            Profile::Nightly => nightly,
+            Profile::Release => release,
+        }
+    }
+
+    /// `family::name`.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}::{}", self.family, self.name)
+    }
+}
+
+macro_rules! faults {
+    ($($family:ident :: $name:ident $times:expr),* $(,)?) => {
+        &[$(Fault {
+            family: stringify!($family),
+            name: stringify!($name),
+            way: |ground, dice, times| Box::pin($family::$name(ground, dice, times)),
+            times: $times,
+        }),*]
+    };
+}
+
+/// All of them.
+pub(crate) const FAULTS: &[Fault] = faults![
+    process::killed_under_load [6, 400, 1_200],
+    process::stopped_under_load [1, 30, 100],
+    process::stopped_twice [1, 20, 60],
+    process::stopped_without_broker [1, 10, 30],
+    process::killed_at_a_call [6, 300, 900],
+    disk::sync_fails [2, 40, 120],
+    disk::sync_is_slow [1, 20, 60],
+    disk::two_daemons [1, 10, 30],
+    broker::killed_and_restarted [1, 20, 60],
+    broker::cut_before_the_confirm [4, 100, 300],
+    broker::cut_and_slow [3, 60, 200],
+    broker::half_open [0, 6, 20],
+    broker::out_of_memory [1, 10, 30],
+    broker::reply_queue_deleted [1, 10, 30],
+    // Known to fail, so only by its name.
+    broker::reader_missing_at_start [0, 0, 0],
+    broker::own_queue_deleted [1, 6, 20],
+    messages::repeated [1, 10, 30],
+    messages::same_id_other_body [1, 20, 60],
+    messages::expired_while_down [1, 20, 60],
+    messages::repeated_after_its_time [0, 4, 12],
+];

@@ -1,0 +1,205 @@
+//! Mixed load on a few people of two towns: requests, puts, deletes and links, concurrent, some of them out of date.
+//!
+//! Always: every value that is put is another, so that a reply tells which put it saw; each holds its town's canary.
+
+use crate::{
+    dice::Dice,
+    facts::{Asks, Due, Facts, Speaker, post},
+    stage::{Stage, categories, now},
+};
+use nakatsugi::{
+    calendar::Timestamp,
+    cli::{
+        demo::population::{self, Resident, Shown},
+        peer::Letter,
+    },
+    identifier::{MessageId, MessageType, TenantCode},
+    relay::ports::Entropy as _,
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+/// So few that they meet all the time.
+pub(crate) const PEOPLE: u32 = 4;
+/// Codes that one person may have.
+const CODES: u32 = 2;
+/// Letters on their way to the broker at once.
+const UNDER_WAY: usize = 48;
+
+/// A town and its municipal system.
+pub(crate) struct Town {
+    pub(crate) tenant: TenantCode,
+    pub(crate) canary: String,
+    pub(crate) speaker: Speaker,
+    /// The newest revision by person and category (the last place is the link).
+    revisions: BTreeMap<(u32, usize), u64>,
+}
+
+/// Who speaks, and what they have said so far.
+pub(crate) struct Traffic {
+    pub(crate) disclosure: Speaker,
+    pub(crate) towns: Vec<Town>,
+    pub(crate) facts: Facts,
+    serial: u64,
+}
+
+/// Letters on their way.
+#[must_use]
+pub(crate) struct Burst(JoinSet<()>);
+
+impl Burst {
+    /// Waits until the broker has confirmed all of them.
+    pub(crate) async fn confirmed(mut self) {
+        while let Some(sent) = self.0.join_next().await {
+            sent.unwrap();
+        }
+    }
+
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.0.spawn(async move {
+            while let Some(sent) = other.0.join_next().await {
+                sent.unwrap();
+            }
+        });
+    }
+}
+
+impl Traffic {
+    pub(crate) fn new(stage: &Stage, tenants: &[TenantCode]) -> Self {
+        let facts = Facts::default();
+        let town = |tenant: &TenantCode| Town {
+            tenant: *tenant,
+            canary: format!("canary{}", stage.entropy.bytes().map(|byte| char::from(b'a' + byte % 26)).iter().collect::<String>()),
+            speaker: Speaker::of(stage, &format!("municipal-{tenant}"), &facts),
+            revisions: BTreeMap::new(),
+        };
+        let towns = tenants.iter().map(town).collect();
+        Self { disclosure: Speaker::of(stage, "disclosure", &facts), towns, facts, serial: 0 }
+    }
+
+    /// The speaker of a letter of this type.
+    pub(crate) fn speaker(&self, town: usize, asks: &Asks) -> &Speaker {
+        match asks {
+            Asks::Link { .. } | Asks::Put { .. } | Asks::Delete { .. } => &self.towns[town].speaker,
+            Asks::Request { .. } => &self.disclosure,
+        }
+    }
+
+    /// What somebody might ask next.
+    pub(crate) fn ask(&mut self, dice: &mut Dice) -> (usize, Asks) {
+        self.serial += 1;
+        let place = dice.below(u32::try_from(self.towns.len()).unwrap()) as usize;
+        let person = dice.below(PEOPLE);
+        let category = dice.below(3) as usize;
+        let town = &mut self.towns[place];
+        let mut revision = |slot: usize| {
+            let newest = town.revisions.entry((person, slot)).or_default();
+            *newest += 1;
+            // Now and then an old one, or one that was there already.
+            if dice.below(6) == 0 { newest.saturating_sub(u64::from(dice.below(3))).max(1) } else { *newest }
+        };
+        let asks = match self.serial % 20 {
+            0 | 7 | 13 => Asks::Link { person, revision: revision(3), code: 0 },
+            1..=5 => {
+                Asks::Put { person, category, revision: revision(category), value: format!("{} {}", town.canary, letters(self.serial)) }
+            }
+            6 | 12 => Asks::Delete { person, category, revision: revision(category) },
+            _ => Asks::Request { code: person + PEOPLE * dice.below(CODES) },
+        };
+        let asks = match asks {
+            // One of the person's own codes; rarely one that leads to somebody else.
+            Asks::Link { person, revision, .. } => {
+                let whose = if dice.below(10) == 0 { (person + 1) % PEOPLE } else { person };
+                Asks::Link { person, revision, code: whose + PEOPLE * dice.below(CODES) }
+            }
+            other => other,
+        };
+        (place, asks)
+    }
+
+    /// Writes it down: a letter under this id.
+    pub(crate) fn write(&self, id: MessageId, place: usize, asks: &Asks) -> Letter {
+        self.write_at(id, place, asks, now())
+    }
+
+    /// The same, at a given time.
+    pub(crate) fn write_at(&self, id: MessageId, place: usize, asks: &Asks, at: Timestamp) -> Letter {
+        self.write_until(id, place, asks, (at, at.plus_seconds(1_800)))
+    }
+
+    /// The same, valid from then till then.
+    pub(crate) fn write_until(&self, id: MessageId, place: usize, asks: &Asks, valid: (Timestamp, Timestamp)) -> Letter {
+        let tenant = self.towns[place].tenant;
+        let (kind, body) = body(tenant, asks, valid.0);
+        self.speaker(place, asks).peer.write(id, tenant, kind, valid, &body).unwrap()
+    }
+
+    /// Sends so many letters, a few dozen at a time, in no order.
+    pub(crate) fn burst(&mut self, stage: &Stage, dice: &mut Dice, count: usize) -> Burst {
+        let gate = Arc::new(Semaphore::new(UNDER_WAY));
+        let mut sending = JoinSet::new();
+        for _ in 0..count {
+            let (place, asks) = self.ask(dice);
+            let letter = self.write(stage.id(), place, &asks);
+            let (publisher, facts) = (Arc::clone(&self.speaker(place, &asks).publisher), self.facts.clone());
+            let gate = Arc::clone(&gate);
+            sending.spawn(async move {
+                let _place = gate.acquire().await.unwrap();
+                facts.note(&letter, asks, Due::Answer);
+                post(letter, publisher, facts.clone()).await;
+            });
+        }
+        Burst(sending)
+    }
+
+    /// Sends one letter and waits until the broker has it.
+    pub(crate) async fn send(&self, place: usize, letter: &Letter, asks: &Asks, due: Due) {
+        self.facts.note(letter, asks.clone(), due);
+        post(letter.clone(), Arc::clone(&self.speaker(place, asks).publisher), self.facts.clone()).await;
+    }
+
+    /// Asks for everybody's records, so that what is there is seen.
+    pub(crate) async fn look(&mut self, stage: &Stage) {
+        for place in 0..self.towns.len() {
+            for code in 0..PEOPLE * CODES {
+                let asks = Asks::Request { code };
+                let letter = self.write(stage.id(), place, &asks);
+                self.send(place, &letter, &asks, Due::Answer).await;
+            }
+        }
+    }
+}
+
+/// Digits could be somebody's number.
+fn letters(serial: u64) -> String {
+    serial.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
+}
+
+fn body(tenant: TenantCode, asks: &Asks, at: Timestamp) -> (MessageType, Value) {
+    let resident = |index: u32| Resident { tenant, index };
+    let categories = categories();
+    match asks {
+        Asks::Link { person, code, revision } => {
+            let body = json!({ "person": resident(*person).number(), "code": resident(*code).code(), "revision": revision });
+            (MessageType::PersonLink, body)
+        }
+        Asks::Put { person, category, revision, value } => {
+            let mut row = resident(*person).row(&categories[*category], Shown::Now, at);
+            row["revision"] = json!(revision);
+            row["record"]["items"][0]["value"] = json!(value);
+            (MessageType::RecordPut, json!({ "rows": [row] }))
+        }
+        Asks::Delete { person, category, revision } => {
+            let row = json!({
+                "person": resident(*person).number(), "category": categories[*category], "revision": revision,
+                "data_set": "0001", "record_key": "1",
+            });
+            (MessageType::RecordDelete, json!({ "rows": [row] }))
+        }
+        Asks::Request { code } => {
+            let body = population::request(&resident(*code).code(), &categories.iter().collect::<Vec<_>>(), at);
+            (MessageType::SelfInfoRequest, body)
+        }
+    }
+}
