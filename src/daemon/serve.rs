@@ -95,10 +95,11 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     let suspects = Arc::new(Suspects::open(&configuration.data)?);
 
     let observer: Observer = Arc::new(telemetry::broker);
-    let topology = topology(&configuration, &directory);
+    // A reader whose queue is missing stops nobody else: its replies wait in the outbox, and say so.
+    let needed = Topology { readers: Vec::new(), ..topology(&configuration, &directory) };
     let brokers: Vec<_> = configuration.brokers.iter().map(|broker| (broker_settings(broker), broker.user.as_str().to_owned())).collect();
     for (broker, _) in &brokers {
-        match topology.check(broker).await {
+        match needed.check(broker).await {
             // A broker that is down is waited for; one that lacks what must exist is not.
             Err(error) if !error.is_transient() => return Err(ServeError::Topology(error)),
             Err(_) | Ok(()) => {}

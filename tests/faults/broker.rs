@@ -125,7 +125,6 @@ pub(crate) async fn reply_queue_deleted(ground: &mut Ground, dice: &mut Dice, ti
         let sending = ground.traffic.burst(&ground.stage, dice, BATCH);
         sending.confirmed().await;
         ground.running.event("parcel.returned").await;
-        // Until it is there again a daemon does not start at all: `reader_missing_at_start`.
         ground.stage.site.apply_topology(|_, _| ()).await.unwrap_or_else(|error| panic!("{error}"));
         if dice.below(2) == 0 {
             ground.kill();
@@ -136,7 +135,7 @@ pub(crate) async fn reply_queue_deleted(ground: &mut Ground, dice: &mut Dice, ti
     times
 }
 
-/// A reader's queue is missing when the daemon starts after a crash: all others must be served. Known to fail.
+/// A reader's queue is missing when the daemon starts after a crash: all others must be served.
 pub(crate) async fn reader_missing_at_start(ground: &mut Ground, dice: &mut Dice, times: u32) -> u32 {
     for _ in 0..times {
         let left = ground.traffic.facts.settled(PATIENCE).await;

@@ -80,8 +80,7 @@ pub(crate) const FAULTS: &[Fault] = faults![
     broker::half_open [0, 6, 20],
     broker::out_of_memory [1, 10, 30],
     broker::reply_queue_deleted [1, 10, 30],
-    // Known to fail, so only by its name.
-    broker::reader_missing_at_start [0, 0, 0],
+    broker::reader_missing_at_start [1, 10, 30],
     broker::own_queue_deleted [1, 6, 20],
     messages::repeated [1, 10, 30],
     messages::same_id_other_body [1, 20, 60],
