@@ -120,6 +120,13 @@ fn a_town_is_loaded_though_the_load_is_killed_and_bad_rows_stand_in_the_file() {
     let (_, result, errors) = told(&load(&site, &[], &rows).output().unwrap());
     assert_eq!(result, json!({"lines": RESIDENTS + 2, "stored": 0, "superseded": RESIDENTS - 2, "refused": 3}), "{errors}");
 
+    // What the broker refuses is said at once, in its words.
+    let mut foreign = Command::new(BINARY);
+    foreign.args(["load", "--tenant", "141003", "--as-peer"]).arg(site.folder().join(format!("peers/municipal-{TENANT}"))).arg(&rows);
+    let (code, _, errors) = told(&foreign.output().unwrap());
+    assert_eq!(code, Some(69), "{errors}");
+    assert!(errors.contains("access to topic '141003.record.put'"), "{errors}");
+
     let sjis = temporary.path().join("sjis.ndjson");
     fs::write(&sjis, b"{\"a\":\"\x89\xdb\x90\xc5\"}\n").unwrap();
     let (code, _, errors) = told(&load(&site, &[], &sjis).output().unwrap());

@@ -47,6 +47,9 @@ fn sign(configuration: &Configuration, key: Option<&Path>, outside: &mut Outside
     let files = &configuration.directory;
     let site = configuration.path.parent().unwrap_or_else(|| Path::new(""));
     let path = key.map_or_else(|| site.join("authority/authority-private.jwk"), Path::to_owned);
+    if key.is_none() && !path.exists() {
+        return Err(CliError::NoAuthorityKey(path));
+    }
     let key = signing_key(&path)?;
     if key.public() != configuration.authority()? {
         return Err(CliError::OtherAuthority { key: path, authority: files.authority.clone() });

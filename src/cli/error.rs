@@ -9,7 +9,7 @@ use crate::{
     daemon::ServeError,
     directory::{CatalogueError, DirectoryError},
     envelope::SealingError,
-    identifier::{MessageType, TenantCode},
+    identifier::{MessageType, PrincipalId, TenantCode},
     telemetry::TelemetryError,
     vault::{CreateError, DataFolderError, FilterError},
 };
@@ -49,6 +49,15 @@ pub enum CliError {
         /// The public key.
         authority: PathBuf,
     },
+    /// The authority's key lies elsewhere, as it should.
+    #[error("{}: the authority's private key is not here", .0.display())]
+    NoAuthorityKey(PathBuf),
+    /// A name that cannot be an AMQP user, or is too long to name keys.
+    #[error("{0} cannot name keys and an AMQP user")]
+    UnfitName(PrincipalId),
+    /// The relay has no keys that count now.
+    #[error("the directory has no keys of the relay that count now")]
+    RelayKeysOver,
     /// There is something already.
     #[error("{}: there is something here already, and nothing is overwritten", .0.display())]
     Exists(PathBuf),
@@ -213,6 +222,8 @@ impl CliError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Open(_) | Self::LeftBehind(_) => Exit::Config,
+            Self::NoAuthorityKey(_) => Exit::NoInput,
+            Self::RelayKeysOver => Exit::Config,
             Self::Directory { .. }
             | Self::Catalogue { .. }
             | Self::OtherAuthority { .. }
@@ -246,7 +257,7 @@ impl CliError {
             Self::NoReply(_) | Self::Stalled { .. } | Self::LoadStopped { .. } => Exit::TryAgain,
             Self::LoadDenied { .. } => Exit::Unavailable,
             Self::Interrupted => Exit::Interrupted,
-            Self::UnknownBroker | Self::UnknownKind(_) | Self::NotLoaded(_) => Exit::Usage,
+            Self::UnknownBroker | Self::UnfitName(_) | Self::UnknownKind(_) | Self::NotLoaded(_) => Exit::Usage,
             Self::Peer(_) | Self::Body { .. } => Exit::NoInput,
             Self::Site(_) => Exit::CannotCreate,
             Self::Telemetry(_) | Self::Key(_) | Self::Seal(_) | Self::Runtime(_) | Self::Schema(_) => Exit::Software,
@@ -260,17 +271,19 @@ impl CliError {
         match self {
             Self::Config(error) | Self::Open(OpenError::Config(error)) => match error {
                 ConfigError::Read { .. } => "name the right file, with --config or in the configuration; a new site: nakatsugi init FOLDER",
-                ConfigError::Line { .. } => "mend this line, then run: nakatsugi directory sign",
+                ConfigError::Line { .. } => "mend this line, then run: nakatsugi directory sign --key FILE",
                 ConfigError::Permissions { .. } => "if others could read it, take it for known: make a new one",
                 ConfigError::NotASecret { .. } | ConfigError::Content { .. } => {
                     "restore the file, or name the right one in the configuration"
                 }
-                ConfigError::Broker { .. } => "add it to the configuration or mend the directory, then run: nakatsugi directory sign",
+                ConfigError::Broker { .. } => {
+                    "add it to the configuration or mend the directory, then run: nakatsugi directory sign --key FILE"
+                }
             },
-            Self::Open(OpenError::RelayKey { .. }) => "enter its public key under the relay, then run: nakatsugi directory sign",
+            Self::Open(OpenError::RelayKey { .. }) => "enter its public key under the relay, then run: nakatsugi directory sign --key FILE",
             Self::Open(OpenError::Directory { source, .. }) => match source {
                 DirectoryError::Signature | DirectoryError::Digest(_) => {
-                    "if you changed it, run: nakatsugi directory sign; if you did not, somebody did: find out who, restore it"
+                    "if you changed it, run: nakatsugi directory sign --key FILE; if you did not, somebody did: find out who, restore it"
                 }
                 DirectoryError::TooLarge
                 | DirectoryError::Shape(_)
@@ -279,10 +292,13 @@ impl CliError {
                 | DirectoryError::Catalogue(_)
                 | DirectoryError::Rules(_)
                 | DirectoryError::Stale { .. }
-                | DirectoryError::Sign => "mend it, then run: nakatsugi directory sign",
+                | DirectoryError::Sign => "mend it, then run: nakatsugi directory sign --key FILE",
             },
             Self::Directory { .. } | Self::Catalogue { .. } => "mend it and sign again; nothing was written",
             Self::OtherAuthority { .. } => "sign with the authority's key: nakatsugi directory sign --key FILE",
+            Self::UnfitName(_) => "take a shorter name",
+            Self::RelayKeysOver => "make new ones, enter them under the relay, then run: nakatsugi directory sign --key FILE",
+            Self::NoAuthorityKey(_) => "give it from where it is kept: nakatsugi directory sign --key FILE",
             Self::Exists(_) => "choose another place, or move away what is there",
             Self::Write { .. } => "see that the folder exists, is yours, and has room",
             Self::Share(ShareError::Count | ShareError::Threshold) => "for example: --shares 5 --threshold 3",
@@ -291,7 +307,7 @@ impl CliError {
                 "the shares are of another root key, or one is damaged; until a drill succeeds, this key has no recovery"
             }
             Self::LeftBehind(_) => "move it to another place, each share to another person; then start again",
-            Self::UnknownTenant(_) => "add the tenant to the directory, then run: nakatsugi directory sign",
+            Self::UnknownTenant(_) => "add the tenant to the directory, then run: nakatsugi directory sign --key FILE",
             Self::Vault { source, .. } => match source {
                 CreateError::Exists => "nothing needs to be done; to see the tenants: nakatsugi tenant list",
                 CreateError::Folder(_) => "see that the data folder is yours and has room",
@@ -303,7 +319,7 @@ impl CliError {
             },
             Self::Filter(_) => "run on Linux 4.14 or newer, with seccomp allowed",
             Self::Serve(error) => match error {
-                ServeError::Config(_) | ServeError::Directory(_) => "mend it, then run: nakatsugi directory sign",
+                ServeError::Config(_) | ServeError::Directory(_) => "mend it, then run: nakatsugi directory sign --key FILE",
                 ServeError::DataFolder(DataFolderError::InUse) => "stop the daemon that has it first",
                 ServeError::DataFolder(DataFolderError::Folder(_)) | ServeError::Io(_) | ServeError::PlatformVault(_) => {
                     "see that the data folder is yours and has room"
@@ -336,7 +352,10 @@ impl CliError {
             Self::UnknownKind(_) => "if it is a message's body, say of which type: --type record.put",
             Self::NotLoaded(_) => "load record.put, record.delete, person.link or person.restrict",
             Self::RowsRefused { .. } => "mend these rows and load them from a file of their own; the others are in effect",
-            Self::Stalled { .. } => "see that the daemon runs and this tenant's vault is open, then run the same command again: it goes on",
+            Self::Stalled { .. } => {
+                "see that the daemon runs and this tenant's vault is open, and that its log has no message.dead-lettered for these lines; \
+                 then run the same command again: it goes on"
+            }
             Self::LoadStopped { .. } => "run the same command again: it goes on",
             Self::LoadDenied { .. } => "schemas/README.md says what the code means; then run the same command again: it goes on",
             Self::Interrupted => "run it again when there is time",

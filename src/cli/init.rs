@@ -185,10 +185,12 @@ fn report(arguments: &Arguments, fingerprint: &str, outside: &mut Outside<'_>) -
          Then:\n\
          3. Put the broker's certificates into {site}/broker: ca.pem, client.pem, client.key (chmod 600), and its address into\n   \
             {site}/nakatsugi.toml.\n\
-         4. Enter principals and tenants into {site}/directory.json, then:\n   \
+         4. Enter tenants and principals into {site}/directory.json (nakatsugi keys principal makes their keys and entries), then:\n   \
             nakatsugi --config {site}/nakatsugi.toml directory sign --key FILE\n\
-         5. nakatsugi --config {site}/nakatsugi.toml tenant add CODE\n\
-         6. nakatsugi --config {site}/nakatsugi.toml topology apply\n\
-         7. nakatsugi --config {site}/nakatsugi.toml serve"
+         5. Import into the broker what this prints: nakatsugi --config {site}/nakatsugi.toml topology definitions\n\
+         6. nakatsugi --config {site}/nakatsugi.toml topology apply --certificate operator.pem --key operator.key\n\
+         7. nakatsugi --config {site}/nakatsugi.toml tenant add CODE\n\
+         8. nakatsugi --config {site}/nakatsugi.toml doctor\n\
+         9. nakatsugi --config {site}/nakatsugi.toml serve"
     )
 }

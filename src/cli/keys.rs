@@ -1,6 +1,6 @@
-//! `nakatsugi keys`: the drill that shows that the root key can be restored, and the restoring.
+//! `nakatsugi keys`: the drill that shows that the root key can be restored, the restoring, and the keys of principals.
 
-use super::{CliError, Outside, Share, files, files::Access, shares::fingerprint};
+use super::{CliError, Outside, Share, files, files::Access, principal, shares::fingerprint};
 use crate::config::{Configuration, read_root_key, read_secret_text, root_key_file};
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,8 @@ pub enum Command {
     /// Recovery shares of the root key.
     #[command(subcommand)]
     Shares(Shares),
+    /// Make the folder of a principal with new keys, and print its entry for the directory.
+    Principal(principal::Arguments),
 }
 
 /// Recovery shares of the root key.
@@ -37,7 +39,13 @@ pub enum Shares {
 }
 
 pub(super) fn run(config: &Path, command: &Command, outside: &mut Outside<'_>) -> Result<(), CliError> {
-    let Command::Shares(command) = command;
+    match command {
+        Command::Shares(command) => shares(config, command, outside),
+        Command::Principal(arguments) => principal::run(config, arguments, outside),
+    }
+}
+
+fn shares(config: &Path, command: &Shares, outside: &mut Outside<'_>) -> Result<(), CliError> {
     match command {
         Shares::Verify { shares } => {
             let path = Configuration::load(config)?.keys.root;

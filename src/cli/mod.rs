@@ -15,6 +15,7 @@ mod init;
 mod keys;
 mod load;
 pub mod peer;
+mod principal;
 mod serve;
 mod shares;
 mod tenant;

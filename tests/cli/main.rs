@@ -209,3 +209,27 @@ fn the_doctor_names_what_is_missing_on_a_new_site_and_what_to_do() {
     let done = site.run(&["doctor", "--open"]);
     assert!(done.out.contains("failed   opening        142051: the vault has stopped: "), "{}", done.out);
 }
+
+#[test]
+fn a_principal_gets_its_keys_and_an_entry_that_the_authority_can_sign() {
+    let site = Site::new();
+    let make = ["keys", "principal", "fujisawa", "--role", "municipal-system", "--tenant", "142051", "--to", "fujisawa"];
+    let done = site.run(&make);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(done.err.contains("directory.json, then run: nakatsugi directory sign"), "{}", done.err);
+    assert_eq!((site.mode("fujisawa"), site.mode("fujisawa/signing.jwk"), site.mode("fujisawa/decryption.jwk")), (0o700, 0o600, 0o600));
+    let entry: Value = serde_json::from_str(&done.out).unwrap();
+    assert!(!done.out.contains("\"d\""), "nothing private is printed");
+    site.enter_fujisawa();
+    site.edit(|directory| directory["principals"][1] = entry);
+    let done = site.run(&["validate", "directory.json"]);
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+    let done = site.run(&["directory", "sign"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let done = site.run(&make);
+    assert_eq!(done.code, 73, "{}", done.err);
+    fs::rename(site.path("authority"), site.path("elsewhere")).unwrap();
+    let done = site.run(&["directory", "sign"]);
+    assert!(done.err.contains("the authority's private key is not here") && done.err.contains("--key FILE"), "{}", done.err);
+    assert_eq!(site.run(&["directory", "sign", "--key", "elsewhere/authority-private.jwk"]).code, 0);
+}

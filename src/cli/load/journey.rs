@@ -9,7 +9,7 @@ use super::{
     tally::Tally,
 };
 use crate::{
-    broker::{Delivery, Observer, Publisher},
+    broker::{Delivery, Observer, Publisher, Unpublished},
     cli::{
         CliError,
         peer::{Letter, Peer},
@@ -22,6 +22,7 @@ use serde_json::{Value, json, value::RawValue};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     signal,
+    sync::mpsc,
     time::{Instant, interval},
 };
 
@@ -60,6 +61,8 @@ impl Journey<'_> {
         let prefetch = u16::try_from(self.window).unwrap_or(u16::MAX);
         let (_intake, mut replies) = self.peer.intake(prefetch.max(16), quiet);
         let mut flights = HashMap::<MessageId, Flight>::new();
+        let (refusing, mut refusals) = mpsc::unbounded_channel();
+        let office = Office { publisher, refusing };
         let (mut ended, mut stopping) = (false, false);
         let mut answered = Instant::now();
         let mut tick = interval(Duration::from_secs(1));
@@ -68,7 +71,7 @@ impl Journey<'_> {
             while !ended && !stopping && flights.len() < self.window {
                 match source.next()? {
                     None => ended = true,
-                    Some(batch) => self.depart(batch, &publisher, &mut flights, tally)?,
+                    Some(batch) => self.depart(batch, &office, &mut flights, tally)?,
                 }
             }
             if flights.is_empty() {
@@ -91,9 +94,10 @@ impl Journey<'_> {
                     }
                     for flight in flights.values_mut().filter(|flight| flight.sent.elapsed() > AGAIN) {
                         flight.sent = Instant::now();
-                        send(flight.letter.clone(), Arc::clone(&publisher));
+                        office.send(flight.letter.clone());
                     }
                 }
+                Some(refusal) = refusals.recv() => return Err(CliError::Unsent(refusal)),
                 _ = &mut interrupt, if !stopping => stopping = true,
             }
         }
@@ -104,17 +108,11 @@ impl Journey<'_> {
     }
 
     /// Sends the rows of a batch, if there are any.
-    fn depart(
-        &self,
-        batch: Batch,
-        publisher: &Arc<Publisher>,
-        flights: &mut HashMap<MessageId, Flight>,
-        tally: &mut Tally,
-    ) -> Result<(), CliError> {
+    fn depart(&self, batch: Batch, office: &Office, flights: &mut HashMap<MessageId, Flight>, tally: &mut Tally) -> Result<(), CliError> {
         match self.write(&batch.rows)? {
             None => land(&batch, &[], tally)?,
             Some(letter) => {
-                send(letter.clone(), Arc::clone(publisher));
+                office.send(letter.clone());
                 flights.insert(letter.id, Flight { batch, letter, sent: Instant::now() });
             }
         }
@@ -164,9 +162,22 @@ fn land(batch: &Batch, told: &[Value], tally: &mut Tally) -> Result<(), CliError
     tally.take(batch.lines, results)
 }
 
-/// Sends without waiting; what the broker did not take is sent again like what nobody answered.
-fn send(letter: Letter, publisher: Arc<Publisher>) {
-    tokio::spawn(async move {
-        let _ = letter.send(&publisher).await;
-    });
+/// Where letters go, and where it is told that the broker will never take them.
+struct Office {
+    publisher: Arc<Publisher>,
+    refusing: mpsc::UnboundedSender<Unpublished>,
+}
+
+impl Office {
+    /// Sends without waiting. What is not confirmed is sent again like what nobody answered; what is refused ends the load.
+    fn send(&self, letter: Letter) {
+        let (publisher, refusing) = (Arc::clone(&self.publisher), self.refusing.clone());
+        tokio::spawn(async move {
+            match letter.send(&publisher).await {
+                Ok(()) | Err(Unpublished::Nacked | Unpublished::ConnectionLost | Unpublished::TimedOut) => {}
+                // Nobody listens any more when the load has ended.
+                Err(refusal @ (Unpublished::Refused(_) | Unpublished::Returned | Unpublished::Unsendable)) => drop(refusing.send(refusal)),
+            }
+        });
+    }
 }
