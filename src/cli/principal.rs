@@ -18,6 +18,7 @@ use crate::{
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::{
+    fs,
     io::{Write as _, stderr},
     path::{Path, PathBuf},
 };
@@ -66,6 +67,9 @@ pub(super) fn run(config: &Path, arguments: &Arguments, outside: &mut Outside<'_
     let folder = &arguments.to;
     if folder.exists() {
         return Err(CliError::Exists(folder.clone()));
+    }
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent).map_err(|source| CliError::Write { path: parent.to_owned(), source })?;
     }
     files::folder(folder, Access::Secret)?;
     files::create(&folder.join("signing.jwk"), signing.to_jwk().as_bytes(), Access::Secret)?;

@@ -213,11 +213,14 @@ fn the_doctor_names_what_is_missing_on_a_new_site_and_what_to_do() {
 #[test]
 fn a_principal_gets_its_keys_and_an_entry_that_the_authority_can_sign() {
     let site = Site::new();
-    let make = ["keys", "principal", "fujisawa", "--role", "municipal-system", "--tenant", "142051", "--to", "fujisawa"];
+    let make = ["keys", "principal", "fujisawa", "--role", "municipal-system", "--tenant", "142051", "--to", "peers/fujisawa"];
     let done = site.run(&make);
     assert_eq!(done.code, 0, "{}", done.err);
     assert!(done.err.contains("directory.json, then run: nakatsugi directory sign"), "{}", done.err);
-    assert_eq!((site.mode("fujisawa"), site.mode("fujisawa/signing.jwk"), site.mode("fujisawa/decryption.jwk")), (0o700, 0o600, 0o600));
+    assert_eq!(
+        (site.mode("peers/fujisawa"), site.mode("peers/fujisawa/signing.jwk"), site.mode("peers/fujisawa/decryption.jwk")),
+        (0o700, 0o600, 0o600)
+    );
     let entry: Value = serde_json::from_str(&done.out).unwrap();
     assert!(!done.out.contains("\"d\""), "nothing private is printed");
     site.enter_fujisawa();
