@@ -11,6 +11,7 @@
 //! The core (everything without the feature `daemon`) is pure and synchronous: it knows no broker, no disk, no clock.
 
 pub mod calendar;
+mod hex;
 pub mod identifier;
 pub mod wiped;
 

@@ -3,11 +3,7 @@
 //! Always: what is printed decrypted with the principal's key and verified under the relay's. The principal's queue belongs to
 //! this command while it runs: replies to other messages stay in the queue.
 
-use super::{
-    CliError, Outside,
-    peer::{Peer, PeerSettings},
-    validate,
-};
+use super::{CliError, Outside, peer::Peer, validate};
 use crate::{
     broker::Observer,
     identifier::{MessageId, MessageType, TenantCode},
@@ -52,16 +48,13 @@ pub struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliError> {
-    let settings = PeerSettings::read(&arguments.as_peer)?;
-    let keys = settings.keys()?;
-    let peer = Peer::new(settings, keys);
+    let peer = Peer::open(&arguments.as_peer)?;
     let body = body(&arguments.body)?;
     // The relay tells nobody why it could not believe a message, so what can be seen here is said here.
     if let Some(message) = validate::body_fault(arguments.kind, body.get())? {
         return Err(CliError::Body { path: arguments.body.clone(), message });
     }
-    let [random @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = outside.entropy.bytes();
-    let id = arguments.id.unwrap_or_else(|| MessageId::from_random(random));
+    let id = arguments.id.unwrap_or_else(|| MessageId::from_random(outside.entropy.half()));
     let now = outside.clock.now();
     let times = (now, now.plus_seconds(lifetime(arguments.kind).min(600)));
     let letter = peer.write(id, arguments.tenant, arguments.kind, times, &body).map_err(CliError::Seal)?;

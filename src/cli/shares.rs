@@ -9,10 +9,11 @@
 //! refused before they are combined; what they give is compared with the fingerprint. SECURITY: the fingerprint of 32 random
 //! bytes tells nobody anything but whether two shares belong together.
 
+use crate::hex;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use blahaj::Sharks;
 use ring::digest::{Context, SHA256};
-use std::{collections::BTreeSet, fmt, fmt::Write as _};
+use std::{collections::BTreeSet, fmt};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -176,11 +177,7 @@ fn check(body: &str) -> String {
 fn head(parts: &[&[u8]], bytes: usize) -> String {
     let mut context = Context::new(&SHA256);
     parts.iter().for_each(|part| context.update(part));
-    context.finish().as_ref().iter().take(bytes).fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(context.finish().as_ref().get(..bytes).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -193,3 +193,38 @@ fn place(pointer: &str) -> String {
         Err(_) => format!("{all}.{step}"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_schema_of_a_file_that_people_write_comes_along() {
+        let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+        let mut published = Vec::new();
+        for under in ["", "body/"] {
+            for entry in fs::read_dir(schemas.join(under)).unwrap() {
+                published.push(format!("{under}{}", entry.unwrap().file_name().into_string().unwrap()));
+            }
+        }
+        // The two headers are what an envelope makes, not what people write.
+        published.retain(|name| name.ends_with(".schema.json") && !name.ends_with("-header.schema.json"));
+        published.sort();
+        let mut embedded: Vec<_> = SCHEMAS.iter().map(|(name, _)| (*name).to_owned()).collect();
+        embedded.sort();
+        assert_eq!(embedded, published);
+        assert!(MessageType::ALL.iter().all(|kind| validator(&format!("body/{kind}.schema.json")).is_ok()));
+    }
+
+    #[test]
+    fn a_fault_never_shows_what_stands_in_the_file() {
+        let secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+        for body in
+            [format!(r#"{{"person":"{secret}","{secret}":1}}"#), format!(r#"{{"person":1,"code":"{secret}x","revision":"{secret}"}}"#)]
+        {
+            let (_, faults) = judge(Path::new(""), &body, Some(MessageType::PersonLink)).unwrap();
+            assert!(!faults.is_empty());
+            assert!(faults.iter().all(|fault| !fault.place.contains(secret) && !fault.words.contains(secret)), "{body}");
+        }
+    }
+}

@@ -5,6 +5,7 @@
 //! others from then on, so that a process that is killed at random moments hits another each time. After three deaths a message is
 //! quarantined (`relay::blame`). Absent: panics that are caught; they blame their own message without this.
 
+use crate::hex;
 use ring::digest::{SHA256, digest};
 use std::{
     collections::BTreeMap,
@@ -173,10 +174,7 @@ impl Drop for Leave<'_> {
 }
 
 fn name(body: &[u8]) -> String {
-    digest(&SHA256, body).as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(digest(&SHA256, body).as_ref())
 }
 
 fn durable(path: &Path, bytes: &[u8]) -> io::Result<()> {

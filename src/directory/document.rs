@@ -7,6 +7,7 @@ use super::{Carrier, DirectoryError, FORMAT, Principal, SignedFile, Tenant, cata
 use crate::{
     calendar::Timestamp,
     envelope::{Environment, SigningKey, sign_detached},
+    hex,
     identifier::BrokerName,
 };
 use ring::rand::SystemRandom;
@@ -62,13 +63,7 @@ impl Digests {
 
 /// SHA-256 in hexadecimal.
 pub(super) fn digest(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    digest.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
 }
 
 impl Document {

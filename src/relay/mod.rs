@@ -18,6 +18,7 @@ use crate::{
     command::{Command, Context, Denial, Outcome},
     directory::Directory,
     envelope::{self, DecryptionKey, Limits, Padding, SigningKey, SuitePolicy},
+    hex,
     identifier::{Kid, MessageId, MessageType, PrincipalId, TenantCode},
     ledger::{Promise, Salt},
     record::PersonId,
@@ -33,7 +34,6 @@ use reply::Encrypted;
 use ring::digest::{SHA256, digest};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     sync::{Arc, PoisonError, RwLock},
 };
 use turn::Turns;
@@ -265,10 +265,7 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
         if !verified.author().may_author(verified.kind()) {
             return denied(Denial::NotAllowed, verified);
         }
-        let fresh = || {
-            let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.entropy.bytes();
-            PersonId(id)
-        };
+        let fresh = || PersonId(self.entropy.half());
         let context = Context {
             now,
             author: verified.author(),
@@ -287,7 +284,7 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
         if let Err(fault) = self.enter_stranger(reason, &digest, route).await {
             return self.failed(Failure::Vault(fault), digest);
         }
-        match self.broker.bury(DeadLetter { reason, digest: hex(&digest), route, body }).await {
+        match self.broker.bury(DeadLetter { reason, digest: hex::encode(&digest), route, body }).await {
             Ok(()) => End::DeadLettered { reason, digest },
             Err(fault) => self.failed(Failure::Broker(fault), digest),
         }
@@ -386,11 +383,4 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, bytes).as_ref());
     out
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -130,6 +130,12 @@ pub trait Clock: Send + Sync {
 pub trait Entropy: Send + Sync {
     /// 32 fresh random bytes.
     fn bytes(&self) -> [u8; 32];
+
+    /// 16 of them, for an id.
+    fn half(&self) -> [u8; 16] {
+        let [half @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.bytes();
+        half
+    }
 }
 
 /// By what a message is recognised when it comes again: its author and its id.

@@ -11,6 +11,7 @@ use crate::{
     calendar::Timestamp,
     command::Outcome,
     envelope::{self, Draft, Padding, SigningKey},
+    hex,
     identifier::{MessageId, PrincipalId},
     ledger::{Commitment, Entry, Promise, Salt, Sealing, Stranger},
     tenant::{Route, Verified, lifetime},
@@ -57,13 +58,13 @@ impl Encrypted {
             role: author.role.as_str().to_owned(),
             message: verified.id(),
             kind: verified.kind(),
-            asked: super::hex(verified.digest()),
+            asked: hex::encode(verified.digest()),
             authenticated: outcome.facts.authenticated,
             basis: outcome.facts.basis,
             subjects: outcome.facts.subjects,
             categories: outcome.facts.categories,
             verdict,
-            sent: super::hex(composed.claims_digest()),
+            sent: hex::encode(composed.claims_digest()),
         };
         let categories = entry.categories.len();
         let sealing = Sealing { salt, entry: padded(serde_json::to_vec(&entry).map_err(|_| Failure::Bug)?, categories) };
@@ -118,7 +119,7 @@ pub(super) fn stranger_frame(
     let entry = Stranger {
         at: now.millis(),
         reason: reason.to_owned(),
-        body: super::hex(digest),
+        body: hex::encode(digest),
         broker: route.broker.clone(),
         carrier: route.user_id.clone(),
     };

@@ -6,6 +6,7 @@
 
 use crate::{
     envelope::Environment,
+    hex,
     identifier::{AmqpUser, BrokerName, Kid, MessageId, MessageType, PrincipalId, QueueName, TenantCode, VaultName},
 };
 use ring::digest::{SHA256, digest};
@@ -123,18 +124,13 @@ impl Digest {
     /// From 64 digits of lower-case hexadecimal.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
-        }
-        let digest = Self(bytes);
-        (digest.to_string() == text).then_some(digest)
+        hex::decode(text)?.try_into().ok().map(Self)
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(&self.0))
     }
 }
 

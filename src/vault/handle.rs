@@ -1,7 +1,7 @@
 //! The two handles on an open vault: one that reads and commits for a message, one that takes care of it.
 //!
-//! Always: what a vault holds is read by a [`DiskVault`], which only a [`Permit`] opens and only a scope holds; a [`Caretaker`], which anyone with the
-//! data folder gets, sees sizes, counts and hashes. Neither becomes the other. Held by `tests/compile_fail`.
+//! Always: what a vault holds is read by a [`DiskVault`], which only a [`Permit`] opens and only a scope holds; a [`Caretaker`],
+//! which anyone with the data folder gets, sees sizes, counts and hashes. Neither becomes the other. Held by `tests/compile_fail`.
 
 use super::core::Core;
 use crate::{

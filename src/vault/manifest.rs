@@ -5,7 +5,7 @@
 //! anchors are for that.
 
 use super::links::Links;
-use crate::{keyring::MacKey, ledger::Frontier};
+use crate::{hex, keyring::MacKey, ledger::Frontier};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
@@ -53,25 +53,11 @@ pub(super) struct Manifest {
 pub(super) const FORMAT: u8 = 1;
 const FILE: &str = "manifest";
 
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or_default());
-        }
-        text
-    })
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
-}
-
 impl Manifest {
     /// Writes it in the place of the one before.
     pub(super) fn write(&self, dir: &Path, key: &MacKey) -> io::Result<()> {
         let mut text = serde_json::to_string(self)?;
-        let tag = hex(&key.tag(&[text.as_bytes()]));
+        let tag = hex::encode(&key.tag(&[text.as_bytes()]));
         text.push('\n');
         text.push_str(&tag);
         text.push('\n');
@@ -82,7 +68,7 @@ impl Manifest {
     pub(super) fn read(dir: &Path, key: &MacKey, vault: &str) -> io::Result<Option<Self>> {
         let text = fs::read_to_string(dir.join(FILE))?;
         let parts = text.strip_suffix('\n').and_then(|text| text.split_once('\n'));
-        let authentic = parts.filter(|(json, tag)| unhex(tag).is_some_and(|tag| key.verify(json.as_bytes(), &tag)));
+        let authentic = parts.filter(|(json, tag)| hex::decode(tag).is_some_and(|tag| key.verify(json.as_bytes(), &tag)));
         let manifest = authentic.and_then(|(json, _)| serde_json::from_str::<Self>(json).ok());
         Ok(manifest.filter(|manifest| manifest.format == FORMAT && manifest.vault == vault))
     }

@@ -1,8 +1,7 @@
 //! Room: how much a journal may take, and how much must stay free on the disk.
 //!
 //! Always: without room nothing new is taken in, and as every answer needs a frame, nobody new is answered; what was answered is
-//! still repeated, published, marked and forgotten, and rewriting
-//! segments makes room again. Each change is told once. Absent: when to look at the disk.
+//! still repeated, published, marked and forgotten, and rewriting segments makes room again. Each change is told once. Absent: when to look at the disk.
 
 use super::{
     core::{Core, Listener, lock},

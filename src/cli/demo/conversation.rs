@@ -93,8 +93,7 @@ impl Writer<'_> {
     /// # Errors
     /// Text for people.
     pub fn write(&self, tenant: TenantCode, kind: MessageType, body: &Value) -> Result<Letter, String> {
-        let [random @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.entropy.bytes();
-        self.write_as(MessageId::from_random(random), tenant, kind, body)
+        self.write_as(MessageId::from_random(self.entropy.half()), tenant, kind, body)
     }
 
     /// A message under this id.

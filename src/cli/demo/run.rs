@@ -78,7 +78,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> R
     }
     let folder = match &arguments.keep {
         Some(folder) => folder.clone(),
-        None => env::temp_dir().join(format!("nakatsugi-demo-{}", MessageId::from_random([outside.entropy.bytes()[0]; 16]))),
+        None => env::temp_dir().join(format!("nakatsugi-demo-{}", MessageId::from_random(outside.entropy.half()))),
     };
     let folder = empty(&folder)?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;

@@ -245,9 +245,7 @@ impl SiteFolder {
     /// # Errors
     /// There is none of this name.
     pub fn peer(&self, id: &str) -> Result<Peer, SiteError> {
-        let settings = PeerSettings::read(&self.0.join("peers").join(id))?;
-        let keys = settings.keys()?;
-        Ok(Peer::new(settings, keys))
+        Ok(Peer::open(&self.0.join("peers").join(id))?)
     }
 
     /// Declares exchanges, queues and bindings, as the operator.

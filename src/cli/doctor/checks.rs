@@ -120,7 +120,7 @@ fn others(directory: &Directory, now: Timestamp) -> Finding {
         .filter(|principal| at(principal, now) && !at(principal, later))
         .map(|principal| principal.id.to_string())
         .collect();
-    let next = "enter their new keys in the directory, then run: nakatsugi directory sign";
+    let next = "enter their new keys in the directory, then run: nakatsugi directory sign --key FILE";
     match (without.as_slice(), soon.as_slice()) {
         ([], []) => Finding::good("principals", format!("each has a signing key that counts for {SOON_DAYS} days more")),
         ([], soon) => Finding::warning("principals", format!("the signing keys of {} end within {SOON_DAYS} days", names(soon)), next),

@@ -120,8 +120,7 @@ impl Journey<'_> {
     }
 
     fn write(&self, rows: &[Row]) -> Result<Option<Letter>, CliError> {
-        let [random @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.entropy.bytes();
-        let (id, now) = (MessageId::from_random(random), self.clock.now());
+        let (id, now) = (MessageId::from_random(self.entropy.half()), self.clock.now());
         let times = (now, now.plus_seconds(VALID));
         let rows: Vec<&RawValue> = rows.iter().filter_map(|row| row.json.as_deref()).collect();
         let letter = match (self.kind, rows.first()) {

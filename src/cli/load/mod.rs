@@ -10,10 +10,7 @@ mod progress;
 mod source;
 mod tally;
 
-use super::{
-    CliError, Outside,
-    peer::{Peer, PeerSettings},
-};
+use super::{CliError, Outside, peer::Peer};
 use crate::identifier::{MessageType, TenantCode};
 use clap::Args;
 use journey::Journey;
@@ -60,9 +57,7 @@ pub struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliError> {
-    let settings = PeerSettings::read(&arguments.as_peer)?;
-    let keys = settings.keys()?;
-    let peer = Peer::new(settings, keys);
+    let peer = Peer::open(&arguments.as_peer)?;
     let batch = match arguments.kind {
         MessageType::RecordPut | MessageType::RecordDelete => usize::from(arguments.rows),
         MessageType::PersonLink | MessageType::PersonRestrict => 1,

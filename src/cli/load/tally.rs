@@ -3,7 +3,10 @@
 //! Always: a line counts as done only with all before it; the report of refused rows is on disk before the count moves.
 //! A file that was changed begins anew.
 
-use crate::cli::{CliError, files};
+use crate::{
+    cli::{CliError, files},
+    hex,
+};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -123,7 +126,5 @@ fn identity(path: &Path) -> std::io::Result<String> {
     let about = file.metadata()?;
     let mut beginning = Vec::new();
     std::io::Read::take(&mut file, BEGINNING).read_to_end(&mut beginning)?;
-    let digest = digest(&SHA256, &beginning);
-    let hex: String = digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("{} {hex}", about.len()))
+    Ok(format!("{} {}", about.len(), hex::encode(digest(&SHA256, &beginning).as_ref())))
 }

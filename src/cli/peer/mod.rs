@@ -18,7 +18,7 @@ use ring::rand::SystemRandom;
 use serde::Serialize;
 use serde_json::value::RawValue;
 pub use settings::{FILE, PeerBroker, PeerKeys, PeerSettings, PeerSettingsError};
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
@@ -83,6 +83,16 @@ impl Peer {
     #[must_use]
     pub const fn new(settings: PeerSettings, keys: PeerKeys) -> Self {
         Self { settings, keys }
+    }
+
+    /// The principal of a folder with `peer.toml` and its keys.
+    ///
+    /// # Errors
+    /// [`PeerSettingsError`] names the file.
+    pub fn open(folder: &Path) -> Result<Self, PeerSettingsError> {
+        let settings = PeerSettings::read(folder)?;
+        let keys = settings.keys()?;
+        Ok(Self::new(settings, keys))
     }
 
     /// Its name.
