@@ -78,10 +78,11 @@ pub(crate) async fn half_open(ground: &mut Ground, dice: &mut Dice, times: u32) 
     for _ in 0..times {
         let mut sending = ground.traffic.burst(&ground.stage, dice, BATCH);
         sleep(dice.pause(MOMENT)).await;
-        let before = ground.wire.connections();
+        let (before, lost) = (ground.wire.connections(), ground.running.count("broker.lost"));
         ground.wire.set(Mode::Dead);
         sending.join(ground.traffic.burst(&ground.stage, dice, BATCH / 4));
-        ground.running.until(|running| running.count("broker.lost") > 0).await;
+        // Both of them: a connection that has not found out yet would simply go on.
+        ground.running.until(|running| running.count("broker.lost") >= lost + 2).await;
         ground.wire.set(Mode::Open);
         let until = Instant::now() + PATIENCE;
         while ground.wire.connections() < before + 2 {
@@ -118,13 +119,11 @@ pub(crate) async fn reply_queue_deleted(ground: &mut Ground, dice: &mut Dice, ti
         let left = ground.traffic.facts.settled(PATIENCE).await;
         assert!(left.is_empty(), "{left:?} are not answered");
         ground.traffic.disclosure.deafen();
-        let connection = ground.operator().await;
-        let channel = connection.create_channel().await.unwrap();
-        channel.queue_delete("nakatsugi.out.disclosure".into(), QueueDeleteOptions::default()).await.unwrap();
-        connection.close(200, "".into()).await.unwrap();
+        let returned = ground.running.count("parcel.returned");
+        delete(ground, "nakatsugi.out.disclosure").await;
         let sending = ground.traffic.burst(&ground.stage, dice, BATCH);
         sending.confirmed().await;
-        ground.running.event("parcel.returned").await;
+        ground.running.until(|running| running.count("parcel.returned") > returned).await;
         ground.stage.site.apply_topology(|_, _| ()).await.unwrap_or_else(|error| panic!("{error}"));
         if dice.below(2) == 0 {
             ground.kill();
@@ -141,10 +140,7 @@ pub(crate) async fn reader_missing_at_start(ground: &mut Ground, dice: &mut Dice
         let left = ground.traffic.facts.settled(PATIENCE).await;
         assert!(left.is_empty(), "{left:?} are not answered");
         ground.traffic.disclosure.deafen();
-        let connection = ground.operator().await;
-        let channel = connection.create_channel().await.unwrap();
-        channel.queue_delete("nakatsugi.out.disclosure".into(), QueueDeleteOptions::default()).await.unwrap();
-        connection.close(200, "".into()).await.unwrap();
+        delete(ground, "nakatsugi.out.disclosure").await;
         ground.kill();
         ground.start().await;
         ground.traffic.burst(&ground.stage, dice, BATCH).confirmed().await;
@@ -154,17 +150,23 @@ pub(crate) async fn reader_missing_at_start(ground: &mut Ground, dice: &mut Dice
     times
 }
 
+/// Deletes a queue, as the operator may.
+async fn delete(ground: &mut Ground, queue: &str) {
+    let connection = ground.operator().await;
+    let channel = connection.create_channel().await.unwrap();
+    channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
+    connection.close(200, "".into()).await.unwrap();
+}
+
 /// The queue that the daemon consumes from is taken away under it (its consumer is cancelled), and declared again.
 pub(crate) async fn own_queue_deleted(ground: &mut Ground, dice: &mut Dice, times: u32) -> u32 {
     ground.meant.push("broker.queue-gone");
     for _ in 0..times {
         let left = ground.traffic.facts.settled(PATIENCE).await;
         assert!(left.is_empty(), "{left:?} are not answered");
-        let connection = ground.operator().await;
-        let channel = connection.create_channel().await.unwrap();
-        channel.queue_delete("nakatsugi.self-info.0".into(), QueueDeleteOptions::default()).await.unwrap();
-        connection.close(200, "".into()).await.unwrap();
-        ground.running.event("broker.queue-gone").await;
+        let gone = ground.running.count("broker.queue-gone");
+        delete(ground, "nakatsugi.self-info.0").await;
+        ground.running.until(|running| running.count("broker.queue-gone") > gone).await;
         ground.stage.site.apply_topology(|_, _| ()).await.unwrap_or_else(|error| panic!("{error}"));
         ground.traffic.burst(&ground.stage, dice, BATCH).confirmed().await;
     }
