@@ -20,7 +20,7 @@ use rustls::{
     pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject},
 };
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -50,6 +50,12 @@ pub struct BrokerSettings {
     pub key: PathBuf,
     /// The authority's revocation list (PEM), if it issues one.
     pub revocations: Option<PathBuf>,
+}
+
+impl fmt::Display for BrokerSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.uri)
+    }
 }
 
 impl BrokerSettings {

@@ -56,7 +56,7 @@ pub enum BrokerError {
     #[error("a name is longer than 255 bytes")]
     Name,
     /// Exchanges or queues are missing.
-    #[error("missing on the broker: {}; run: nakatsugi topology apply", .0.join(", "))]
+    #[error("missing on the broker: {}; run: nakatsugi topology apply", some(.0))]
     Missing(Vec<String>),
     /// An exchange or queue exists with other arguments.
     #[error(
@@ -68,6 +68,15 @@ pub enum BrokerError {
         /// The broker's words.
         reason: String,
     },
+}
+
+/// The first few of many, and how many more there are.
+fn some(items: &[String]) -> String {
+    const SHOWN: usize = 3;
+    match items.len().checked_sub(SHOWN) {
+        Some(more @ 1..) => format!("{} and {more} more", items.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ")),
+        Some(0) | None => items.join(", "),
+    }
 }
 
 impl BrokerError {
@@ -105,6 +114,13 @@ impl BrokerError {
 mod tests {
     use super::*;
     use lapin::protocol::{AMQPError, AMQPHardError, AMQPSoftError};
+
+    #[test]
+    fn of_much_that_is_missing_a_few_are_named_and_the_rest_is_counted() {
+        let missing = |count: usize| BrokerError::Missing((1..=count).map(|item| format!("queue {item}")).collect()).to_string();
+        assert_eq!(missing(3), "missing on the broker: queue 1, queue 2, queue 3; run: nakatsugi topology apply");
+        assert_eq!(missing(45), "missing on the broker: queue 1, queue 2, queue 3 and 42 more; run: nakatsugi topology apply");
+    }
 
     #[test]
     fn a_reset_or_forced_connection_is_told_from_a_closed_channel() {

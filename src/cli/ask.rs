@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::{json, value::RawValue};
 use std::{
     fs,
-    io::{self, Read as _},
+    io::{self, IsTerminal as _, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -67,6 +67,10 @@ pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<()
         let wait = Duration::from_secs(arguments.within.into());
         let answered = timeout(wait, async {
             letter.send(&publisher).await.map_err(CliError::Unsent)?;
+            if io::stderr().is_terminal() {
+                // For whoever watches; nobody misses a line that could not be shown.
+                let _ = writeln!(io::stderr(), "sent; waiting for the reply, {} seconds at most", arguments.within);
+            }
             while let Some(delivery) = replies.recv().await {
                 // The broker does not vouch for the property; the claim inside decides.
                 let ours = delivery.route.correlation_id.as_deref() == Some(id.to_string().as_str());

@@ -2,7 +2,7 @@
 //!
 //! Always: what breaks a rule is not signed; version and digests are set here, so that nobody forgets them.
 
-use super::{CliError, Outside, files};
+use super::{CliError, Outside, counted, files};
 use crate::{
     config::{ConfigError, Configuration, signing_key},
     directory::{Catalogue, Digests, DirectoryError, Document},
@@ -36,8 +36,9 @@ pub(super) fn run(config: &Path, command: &Command, outside: &mut Outside<'_>) -
         Command::Check => {
             let directory = configuration.open_directory()?;
             let (version, principals, tenants) = (directory.version(), directory.principals().count(), directory.tenants().count());
-            let path = configuration.directory.file.display();
-            writeln!(outside.out, "{path}: version {version} is signed and keeps every rule: {principals} principals, {tenants} tenants.")?;
+            let (path, principals) = (configuration.directory.file.display(), counted(principals, "principal"));
+            let tenants = counted(tenants, "tenant");
+            writeln!(outside.out, "{path}: version {version} is signed and keeps every rule: {principals}, {tenants}.")?;
             Ok(())
         }
     }

@@ -4,7 +4,7 @@
 
 use super::{Exit, ShareError, demo::SiteError, peer::PeerSettingsError};
 use crate::{
-    broker::{BrokerError, Unpublished},
+    broker::{BrokerError, BrokerSettings, Unpublished},
     config::{ConfigError, OpenError},
     daemon::ServeError,
     directory::{CatalogueError, DirectoryError},
@@ -121,8 +121,13 @@ pub enum CliError {
     #[error(transparent)]
     Serve(ServeError),
     /// A broker.
-    #[error(transparent)]
-    Broker(#[from] BrokerError),
+    #[error("{broker}: {source}")]
+    Broker {
+        /// Its name and address.
+        broker: String,
+        /// Why.
+        source: BrokerError,
+    },
     /// The configuration names no such broker.
     #[error("the configuration names no broker of this name")]
     UnknownBroker,
@@ -217,6 +222,11 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// What goes wrong with this broker.
+    pub(super) fn of(broker: &BrokerSettings) -> impl Fn(BrokerError) -> Self {
+        move |source| Self::Broker { broker: broker.to_string(), source }
+    }
+
     /// How the program ends.
     #[must_use]
     pub const fn exit(&self) -> Exit {
@@ -247,11 +257,11 @@ impl CliError {
                 ServeError::Config(_) | ServeError::Directory(_) => Exit::Config,
                 ServeError::DataFolder(DataFolderError::InUse) => Exit::TryAgain,
                 ServeError::DataFolder(DataFolderError::Folder(_)) | ServeError::Io(_) | ServeError::PlatformVault(_) => Exit::CannotCreate,
-                ServeError::Topology(_) => Exit::Unavailable,
+                ServeError::Topology { .. } => Exit::Unavailable,
                 ServeError::Entropy => Exit::Software,
             },
-            Self::Broker(error) if error.is_transient() => Exit::TryAgain,
-            Self::Filter(_) | Self::Broker(_) | Self::Unhealthy { .. } | Self::Unsent(_) | Self::Demo(_) | Self::Bench(_) => {
+            Self::Broker { source, .. } if source.is_transient() => Exit::TryAgain,
+            Self::Filter(_) | Self::Broker { .. } | Self::Unhealthy { .. } | Self::Unsent(_) | Self::Demo(_) | Self::Bench(_) => {
                 Exit::Unavailable
             }
             Self::NoReply(_) | Self::Stalled { .. } | Self::LoadStopped { .. } => Exit::TryAgain,
@@ -324,19 +334,19 @@ impl CliError {
                 ServeError::DataFolder(DataFolderError::Folder(_)) | ServeError::Io(_) | ServeError::PlatformVault(_) => {
                     "see that the data folder is yours and has room"
                 }
-                ServeError::Topology(BrokerError::Missing(_) | BrokerError::Different { .. }) => {
+                ServeError::Topology { source: BrokerError::Missing(_) | BrokerError::Different { .. }, .. } => {
                     "run: nakatsugi topology apply, with the operator's certificate"
                 }
-                ServeError::Topology(_) => "see that the [[broker]] table's address and its three PEM files are right",
+                ServeError::Topology { .. } => "see that the [[broker]] table's address and its three PEM files are right",
                 ServeError::Entropy => "this is the system's fault: see that getrandom(2) answers",
             },
-            Self::Broker(BrokerError::Credentials { .. }) => {
+            Self::Broker { source: BrokerError::Credentials { .. }, .. } => {
                 "have it issued (PEM), and name it in the [[broker]] table of the configuration"
             }
-            Self::Broker(BrokerError::Missing(_) | BrokerError::Different { .. }) => {
+            Self::Broker { source: BrokerError::Missing(_) | BrokerError::Different { .. }, .. } => {
                 "run: nakatsugi topology apply, with the operator's certificate"
             }
-            Self::Broker(_) => "see that the broker runs, and that its address and the certificates in the configuration are right",
+            Self::Broker { .. } => "see that the broker runs, and that its address and the certificates in the configuration are right",
             Self::UnknownBroker => "name one of the [[broker]] tables of the configuration",
             Self::Runtime(_) => "see how many processes and threads this user may have",
             Self::Peer(_) => "give --as-peer the folder of a principal, with peer.toml and its keys",

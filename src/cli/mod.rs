@@ -119,6 +119,11 @@ fn message_type() -> impl TypedValueParser<Value = MessageType> {
     PossibleValuesParser::new(MessageType::ALL.map(MessageType::as_str)).try_map(|kind| kind.parse())
 }
 
+/// `1 tenant`, `2 tenants`.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Does what the arguments say.
 ///
 /// # Errors

@@ -69,7 +69,7 @@ pub(super) fn run(config: &Path, command: &Command, outside: &mut Outside<'_>) -
                         let _ = write!(stderr(), "\r{}: {done} of {all}", broker.name);
                     }
                 };
-                runtime.block_on(topology.apply(&settings, progress))?;
+                runtime.block_on(topology.apply(&settings, progress)).map_err(CliError::of(&settings))?;
                 if show {
                     let _ = writeln!(stderr());
                 }
@@ -78,7 +78,8 @@ pub(super) fn run(config: &Path, command: &Command, outside: &mut Outside<'_>) -
         }
         Command::Check => {
             for broker in &configuration.brokers {
-                runtime.block_on(topology.check(&daemon::broker_settings(broker)))?;
+                let settings = daemon::broker_settings(broker);
+                runtime.block_on(topology.check(&settings)).map_err(CliError::of(&settings))?;
                 writeln!(outside.out, "{}: everything is there.", broker.name)?;
             }
         }

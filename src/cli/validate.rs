@@ -6,7 +6,7 @@
 
 use super::{CliError, Outside};
 use crate::{
-    config::Configuration,
+    config::{Configuration, nearest},
     directory::{Catalogue, Document, catalogue},
     envelope::{Claims, strict_json},
     identifier::MessageType,
@@ -176,13 +176,34 @@ fn fault(error: &ValidationError<'_>, schema: &str) -> Fault {
         place: place(error.instance_path().as_str()),
         // SECURITY: masked, because a value may be a person code, and so may a name that should not be there.
         words: match error.kind() {
-            ValidationErrorKind::AdditionalProperties { .. } | ValidationErrorKind::UnevaluatedProperties { .. } => {
-                "has a member that is not known here".to_owned()
+            ValidationErrorKind::AdditionalProperties { unexpected } | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+                unknown(unexpected, section.as_deref())
             }
             _ => error.masked().to_string(),
         },
         schema: Some(section.unwrap_or_else(|| format!("{schema}#{}", error.schema_path().as_str()))),
     }
+}
+
+/// That there are members which are not known, and the known ones that may have been meant.
+fn unknown(unexpected: &[String], section: Option<&str>) -> String {
+    let known = section.and_then(|section| {
+        let (file, keyword) = section.split_once('#')?;
+        let (_, text) = SCHEMAS.iter().find(|(name, _)| *name == file)?;
+        let schema: Value = serde_json::from_str(text).ok()?;
+        schema.pointer(keyword.rsplit_once('/')?.0)?.get("properties")?.as_object().cloned()
+    });
+    let known = known.unwrap_or_default();
+    let meant: Vec<_> = unexpected
+        .iter()
+        .filter_map(|name| nearest(name, known.keys().map(String::as_str)))
+        .map(|name| format!("perhaps meant: {name}"))
+        .collect();
+    let what = match unexpected.len() {
+        1 => "has a member that is not known here".to_owned(),
+        many => format!("has {many} members that are not known here"),
+    };
+    std::iter::once(what).chain(meant).collect::<Vec<_>>().join("; ")
 }
 
 /// `/rows/3/record` as `rows[3].record`.

@@ -207,16 +207,21 @@ fn within<N: PartialOrd + std::fmt::Display>(value: Option<Spanned<N>>, range: R
     Err(Mistake { span, expected: format!("expected a number from {} to {}, found {value}", range.start(), range.end()) })
 }
 
+/// The right name that a wrong one was probably meant to be.
+pub(crate) fn nearest<'a>(found: &str, right: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let nearest = right.map(|key| (strsim::jaro_winkler(found, key), key)).max_by(|one, two| one.0.total_cmp(&two.0));
+    nearest.filter(|(likeness, _)| *likeness > 0.75).map(|(_, key)| key)
+}
+
 /// serde's words in ours. What it does not know it hands on.
 fn expected(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     if message.starts_with("unknown field") {
         let found = quoted.next().unwrap_or_default();
         let right: Vec<&str> = quoted.collect();
-        let nearest = right.iter().map(|key| (strsim::jaro_winkler(found, key), *key)).max_by(|one, two| one.0.total_cmp(&two.0));
-        return match nearest {
-            Some((likeness, key)) if likeness > 0.75 => format!("unknown key `{found}`, expected `{key}`"),
-            _ => format!("unknown key `{found}`, expected one of: {}", right.join(", ")),
+        return match nearest(found, right.iter().copied()) {
+            Some(key) => format!("unknown key `{found}`, expected `{key}`"),
+            None => format!("unknown key `{found}`, expected one of: {}", right.join(", ")),
         };
     }
     if message.starts_with("missing field") {

@@ -9,6 +9,7 @@ mod partitions;
 mod secret;
 
 pub use error::ConfigError;
+pub(crate) use file::nearest;
 pub use partitions::{Partitions, by_hash};
 pub use secret::{read_root_key, read_secret, read_secret_text, root_key_file};
 

@@ -24,8 +24,13 @@ pub enum ServeError {
     #[error("the data folder cannot be written: {0}")]
     Io(#[from] io::Error),
     /// A broker lacks what must exist.
-    #[error(transparent)]
-    Topology(BrokerError),
+    #[error("{broker}: {source}")]
+    Topology {
+        /// Its name and address.
+        broker: String,
+        /// What it lacks.
+        source: BrokerError,
+    },
     /// The platform vault could not be made.
     #[error("the platform vault could not be made: {0}")]
     PlatformVault(CreateError),
@@ -42,7 +47,7 @@ impl ServeError {
             Self::Config(_) => "configuration",
             Self::Directory(_) => "directory",
             Self::DataFolder(_) | Self::Io(_) => "data-folder",
-            Self::Topology(_) => "topology",
+            Self::Topology { .. } => "topology",
             Self::PlatformVault(_) => "platform-vault",
             Self::Entropy => "entropy",
         }

@@ -101,7 +101,7 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     for (broker, _) in &brokers {
         match needed.check(broker).await {
             // A broker that is down is waited for; one that lacks what must exist is not.
-            Err(error) if !error.is_transient() => return Err(ServeError::Topology(error)),
+            Err(source) if !source.is_transient() => return Err(ServeError::Topology { broker: broker.to_string(), source }),
             Err(_) | Ok(()) => {}
         }
     }

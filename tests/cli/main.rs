@@ -19,7 +19,7 @@ fn init_makes_a_site_that_can_be_used_at_once() {
     assert_eq!(fs::read_dir(site.path("shares")).unwrap().count(), 5);
     let done = site.run(&["directory", "check"]);
     assert_eq!((done.code, done.err.as_str()), (0, ""));
-    assert!(done.out.contains("version 1 is signed and keeps every rule: 1 principals, 0 tenants"), "{}", done.out);
+    assert!(done.out.contains("version 1 is signed and keeps every rule: 1 principal, 0 tenants"), "{}", done.out);
     assert_eq!(site.run(&["tenant", "list"]).code, 0);
 }
 
@@ -180,7 +180,7 @@ fn the_doctor_names_what_is_missing_on_a_new_site_and_what_to_do() {
     let done = site.run(&["doctor"]);
     assert_eq!(done.code, 69);
     let line = |begin: &str| done.out.lines().find(|line| line.starts_with(begin)).unwrap_or_default();
-    assert_eq!(line("good     directory"), "good     directory      directory.json: version 1, signed, 1 principals, 0 tenants");
+    assert_eq!(line("good     directory"), "good     directory      directory.json: version 1, signed, 1 principal, 0 tenants");
     assert!(line("warning  shares").ends_with("shares must not lie on the machine that serves"), "{}", done.out);
     assert!(line("failed   certificate").ends_with("broker/ca.pem holds no usable certificate"), "{}", done.out);
     assert!(done.err.contains("1 of 11 checks failed"), "{}", done.err);

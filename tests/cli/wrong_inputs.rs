@@ -62,6 +62,14 @@ const CASES: &[Case] = &[
         &["validate", "--type", "record.put", "body.json"],
     ),
     (
+        "a misspelt member in a body",
+        |site| {
+            fs::write(site.path("body.json"), r#"{"rows":[{"person":"123456789012345","category":"TM00000000000002","revison":1}]}"#)
+                .unwrap()
+        },
+        &["validate", "--type", "record.delete", "body.json"],
+    ),
+    (
         "a body that ends too early",
         |site| fs::write(site.path("body.json"), "{\n  \"rows\": [\n").unwrap(),
         &["validate", "--type", "record.put", "body.json"],

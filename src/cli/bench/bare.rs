@@ -139,7 +139,8 @@ async fn serve(
 ) -> Result<(), CliError> {
     let broker = configuration.brokers.first().ok_or_else(|| failed("no broker"))?;
     let settings = broker_settings(broker);
-    let (taking, sending) = (settings.connect(Purpose::Consume).await?, settings.connect(Purpose::Publish).await?);
+    let connect = async |purpose| settings.connect(purpose).await.map_err(CliError::of(&settings));
+    let (taking, sending) = (connect(Purpose::Consume).await?, connect(Purpose::Publish).await?);
     let (input, deliveries) = consume(&taking, queue, prefetch).await.map_err(failed)?;
     let output = sending.create_channel().await.map_err(failed)?;
     output.confirm_select(ConfirmSelectOptions::default()).await.map_err(failed)?;

@@ -102,7 +102,8 @@ impl Load {
     /// Connects as a principal.
     pub(super) async fn connect(settings: &PeerSettings) -> Result<Self, CliError> {
         let broker = settings.broker_settings();
-        let (taking, sending) = (broker.connect(Purpose::Consume).await?, broker.connect(Purpose::Publish).await?);
+        let connect = async |purpose| broker.connect(purpose).await.map_err(CliError::of(&broker));
+        let (taking, sending) = (connect(Purpose::Consume).await?, connect(Purpose::Publish).await?);
         let output = sending.create_channel().await.map_err(failed)?;
         let (input, replies) = bare::consume(&taking, &settings.queue, 4096).await.map_err(failed)?;
         let flight = Flight { began: Instant::now(), due: HashMap::new(), volley: Volley::default() };

@@ -107,7 +107,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> R
         // A folder in the temporary place that could not be removed harms nobody.
         let _ = fs::remove_dir_all(&folder);
     } else {
-        say(&format!("kept: {}", folder.display()))?;
+        say(&format!("kept: {folder}; when you need it no more: rm -r {folder}", folder = folder.display()))?;
     }
     done
 }

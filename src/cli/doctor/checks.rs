@@ -6,7 +6,7 @@ use super::finding::Finding;
 use crate::{
     broker::BrokerError,
     calendar::Timestamp,
-    cli::{CliError, left_behind},
+    cli::{CliError, counted, left_behind},
     config::{Broker, Configuration, read_root_key},
     daemon,
     directory::{DatedKey, Directory, Principal},
@@ -62,7 +62,7 @@ pub(super) fn all(config: &Path, now: Timestamp) -> Vec<Finding> {
         found.extend(vaults(&configuration, directory, now));
         for broker in &configuration.brokers {
             match certificate(broker, now) {
-                Err(error) => found.push(Finding::error("certificate", error)),
+                Err(error) => found.push(Finding::error("certificate", CliError::of(&daemon::broker_settings(broker))(error))),
                 Ok(finding) => {
                     found.extend(finding);
                     found.push(reach(&configuration, directory, broker));
@@ -83,7 +83,8 @@ fn filter() -> Finding {
 fn signed(configuration: &Configuration, directory: &Directory) -> String {
     let (principals, tenants) = (directory.principals().count(), directory.tenants().count());
     let path = configuration.directory.file.display();
-    format!("{path}: version {}, signed, {principals} principals, {tenants} tenants", directory.version())
+    let (principals, tenants) = (counted(principals, "principal"), counted(tenants, "tenant"));
+    format!("{path}: version {}, signed, {principals}, {tenants}", directory.version())
 }
 
 fn root_key(configuration: &Configuration) -> Finding {
@@ -238,12 +239,13 @@ fn reach(configuration: &Configuration, directory: &Directory, broker: &Broker) 
         Ok(runtime) => runtime,
         Err(error) => return Finding::error("broker", CliError::Runtime(error)),
     };
-    match runtime.block_on(topology.check(&daemon::broker_settings(broker))) {
+    let settings = daemon::broker_settings(broker);
+    match runtime.block_on(topology.check(&settings)) {
         Ok(()) => Finding::good(
             "broker",
             format!("{}: reachable over mutual TLS, {} exchanges, queues and bindings", broker.name, topology.plan().len()),
         ),
-        Err(error) => Finding::error("broker", error),
+        Err(error) => Finding::error("broker", CliError::of(&settings)(error)),
     }
 }
 

@@ -122,7 +122,7 @@ impl Journey<'_> {
     fn write(&self, rows: &[Row]) -> Result<Option<Letter>, CliError> {
         let (id, now) = (MessageId::from_random(self.entropy.half()), self.clock.now());
         let times = (now, now.plus_seconds(VALID));
-        let rows: Vec<&RawValue> = rows.iter().filter_map(|row| row.json.as_deref()).collect();
+        let rows: Vec<&RawValue> = rows.iter().filter_map(|row| row.json.as_deref().ok()).collect();
         let letter = match (self.kind, rows.first()) {
             (_, None) => return Ok(None),
             (MessageType::PersonLink | MessageType::PersonRestrict, Some(body)) => self.peer.write(id, self.tenant, self.kind, times, body),
@@ -155,8 +155,8 @@ impl Journey<'_> {
 fn land(batch: &Batch, told: &[Value], tally: &mut Tally) -> Result<(), CliError> {
     let mut told = told.iter();
     let results = batch.rows.iter().map(|row| match row.json {
-        Some(_) => (row.line, told.next().cloned().unwrap_or_default()),
-        None => (row.line, json!({ "result": "refused", "code": "malformed-json" })),
+        Ok(_) => (row.line, told.next().cloned().unwrap_or_default()),
+        Err(column) => (row.line, json!({ "result": "refused", "code": "malformed-json", "column": column })),
     });
     tally.take(batch.lines, results)
 }

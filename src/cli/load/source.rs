@@ -20,8 +20,8 @@ const LINE_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) line: u64,
-    /// `None` if the line is no JSON object.
-    pub(super) json: Option<Box<RawValue>>,
+    /// Its text; if the line is no JSON object, the column at which it ceases to be one, from 1.
+    pub(super) json: Result<Box<RawValue>, usize>,
 }
 
 /// Rows that go in one message.
@@ -108,12 +108,17 @@ impl Source {
     /// The next line that is not empty.
     fn next_row(&mut self) -> Result<Option<(Row, usize)>, CliError> {
         while let Some(text) = self.next_line()? {
+            let before = text.len() - text.trim_start().len();
             let text = text.trim();
             if text.is_empty() {
                 continue;
             }
-            let json = serde_json::from_str::<Box<RawValue>>(text).ok().filter(|raw| raw.get().starts_with('{'));
-            if json.is_none() && self.read == self.bytes && text.starts_with('{') && !text.ends_with('}') {
+            let json = match serde_json::from_str::<Box<RawValue>>(text) {
+                Ok(raw) if raw.get().starts_with('{') => Ok(raw),
+                Ok(_) => Err(before + 1),
+                Err(error) => Err(before + error.column()),
+            };
+            if json.is_err() && self.read == self.bytes && text.starts_with('{') && !text.ends_with('}') {
                 return Err(self.wrong("the file ends in the middle of this row; export it again"));
             }
             return Ok(Some((Row { line: self.line, json }, text.len())));
@@ -178,7 +183,7 @@ mod tests {
     }
 
     fn lines(batch: &Batch) -> Vec<(u64, bool)> {
-        batch.rows.iter().map(|row| (row.line, row.json.is_some())).collect()
+        batch.rows.iter().map(|row| (row.line, row.json.is_ok())).collect()
     }
 
     #[test]
