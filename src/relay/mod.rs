@@ -30,7 +30,7 @@ pub use disposition::{Disposition, Failure};
 use ports::{
     Answer, Broker, Clock, DeadLetter, Delivery, Entropy, MessageKey, Remembered, Repeated, ReplyKept, Ticket, Vault, VaultFault, Vaults,
 };
-use reply::Encrypted;
+pub(crate) use reply::{Composed, Encrypted};
 use ring::digest::{SHA256, digest};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -239,7 +239,8 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
         };
         let denial = outcome.denial.clone();
 
-        let encrypted = Encrypted::encrypt(&verified, message, outcome, Salt(self.entropy.bytes()), &self.keys.signing, now)?;
+        let composed = Composed::compose(&verified, message, outcome, Salt(self.entropy.bytes()), now)?;
+        let encrypted = composed.sign(&self.keys.signing)?.encrypt(now)?;
         let journalled = scope.vault().commit(encrypted.into_frame()).await?;
 
         let index = journalled.index;

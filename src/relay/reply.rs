@@ -10,35 +10,48 @@ use super::{
 use crate::{
     calendar::Timestamp,
     command::Outcome,
+    directory::Principal,
     envelope::{self, Draft, Padding, SigningKey},
     hex,
     identifier::{MessageId, PrincipalId},
     ledger::{Commitment, Entry, Promise, Salt, Sealing, Stranger},
     tenant::{Route, Verified, lifetime},
+    wiped::Wiped,
 };
 use ring::rand::SystemRandom;
+use std::sync::Arc;
 
 /// An outcome with its reply as it will leave.
 #[derive(Debug)]
-pub(super) struct Encrypted(Frame);
+pub(crate) struct Encrypted(Frame);
 
-impl Encrypted {
-    /// Signs and encrypts the reply, and binds the ledger's entry to it.
-    pub(super) fn encrypt(
-        verified: &Verified,
-        key: MessageKey,
-        outcome: Outcome,
-        salt: Salt,
-        signing: &SigningKey,
-        now: Timestamp,
-    ) -> Result<Self, Failure> {
+/// An outcome with the payload of its reply, and the ledger's entry bound to it; the parcel is still empty.
+#[derive(Debug)]
+pub(crate) struct Composed<'a> {
+    author: &'a Principal,
+    frame: Frame,
+    parcel: Parcel,
+    payload: Wiped,
+}
+
+/// The same, signed.
+#[derive(Debug)]
+pub(crate) struct Signed<'a> {
+    author: &'a Principal,
+    frame: Frame,
+    parcel: Parcel,
+    signed: Wiped,
+}
+
+impl<'a> Composed<'a> {
+    /// Makes the reply's claims and the entry, and promises the one in the other.
+    pub(crate) fn compose(verified: &'a Verified, key: MessageKey, outcome: Outcome, salt: Salt, now: Timestamp) -> Result<Self, Failure> {
         let author = verified.author();
-        let relay = verified.directory().relay();
         let kind = verified.kind().reply().ok_or(Failure::Bug)?;
         let expires = now.plus_seconds(lifetime(kind));
         let id = MessageId::derived(&author.id, &verified.id(), verified.digest(), kind, &author.id, key.answer.ordinal());
         let composed = Draft {
-            iss: relay.id.clone(),
+            iss: verified.directory().relay().id.clone(),
             aud: author.id.clone(),
             jti: id,
             iat: now,
@@ -69,26 +82,42 @@ impl Encrypted {
         let categories = entry.categories.len();
         let sealing = Sealing { salt, entry: padded(serde_json::to_vec(&entry).map_err(|_| Failure::Bug)?, categories) };
         let promise = Promise::of(&sealing);
-        let commitment = Commitment::of(composed.claims_digest(), &promise);
-        let random = SystemRandom::new();
-        let signed = envelope::sign(&composed.with_promise(&promise, Padding::Padme), signing, &random).map_err(|_| Failure::Encrypt)?;
-        let recipient = author.encryption_key(now).ok_or(Failure::Encrypt)?;
-        let body = envelope::encrypt(&signed, recipient, &random).map_err(|_| Failure::Encrypt)?;
-        #[cfg(feature = "sabotage")]
-        let body = if crate::sabotage::is(crate::sabotage::Sabotage::SendUnencrypted) { signed.to_vec() } else { body };
-        let parcel = Parcel { id, kind, re: Some(verified.id()), recipient: author.id.clone(), deadline: expires, body: body.into() };
-        Ok(Self(Frame {
+        let frame = Frame {
             message: key,
             digest: *verified.digest(),
             expires: verified.expires(),
             changes: outcome.changes,
-            commitment,
+            commitment: Commitment::of(composed.claims_digest(), &promise),
             sealing,
-            parcels: vec![parcel],
-        }))
+            parcels: Vec::new(),
+        };
+        let body = Arc::from([].as_slice());
+        let parcel = Parcel { id, kind, re: Some(verified.id()), recipient: author.id.clone(), deadline: expires, body };
+        Ok(Self { author, frame, parcel, payload: composed.with_promise(&promise, Padding::Padme) })
     }
 
-    pub(super) fn into_frame(self) -> Frame {
+    /// Signs the reply.
+    pub(crate) fn sign(self, key: &SigningKey) -> Result<Signed<'a>, Failure> {
+        let signed = envelope::sign(&self.payload, key, &SystemRandom::new()).map_err(|_| Failure::Encrypt)?;
+        Ok(Signed { author: self.author, frame: self.frame, parcel: self.parcel, signed })
+    }
+}
+
+impl Signed<'_> {
+    /// Encrypts the reply to the author of what is answered.
+    pub(crate) fn encrypt(mut self, now: Timestamp) -> Result<Encrypted, Failure> {
+        let recipient = self.author.encryption_key(now).ok_or(Failure::Encrypt)?;
+        let body = envelope::encrypt(&self.signed, recipient, &SystemRandom::new()).map_err(|_| Failure::Encrypt)?;
+        #[cfg(feature = "sabotage")]
+        let body = if crate::sabotage::is(crate::sabotage::Sabotage::SendUnencrypted) { self.signed.to_vec() } else { body };
+        self.parcel.body = body.into();
+        self.frame.parcels.push(self.parcel);
+        Ok(Encrypted(self.frame))
+    }
+}
+
+impl Encrypted {
+    pub(crate) fn into_frame(self) -> Frame {
         self.0
     }
 }

@@ -9,7 +9,7 @@ use super::{
     figures::{Measured, Rest, Round, Subject, ratio},
     load::{Load, Shot, Volley},
     machine,
-    report::{self, Replies, Steps},
+    report::{Replies, Report, Steps},
     town::{PARTITIONS, Town},
 };
 use crate::{
@@ -138,7 +138,7 @@ fn compare(folder: &Path, plan: &Plan, outside: &mut Outside<'_>, runtime: &runt
     let steps = steps(&binary, &site, plan, &asker)?;
     let [echo, floor, relay] = &measured;
     say(&format!("relay/floor {:.2}, relay/echo {:.2}", ratio(relay, floor), ratio(relay, echo)));
-    report::write(outside.out, plan, &Replies { length, half }, &measured, &rest, &steps)
+    Report { plan, replies: Replies { length, half }, measured: &measured, rest: &rest, steps: &steps }.write(outside.out)
 }
 
 fn stop(daemon: &mut Daemon) -> Result<(), CliError> {

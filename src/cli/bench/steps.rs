@@ -11,24 +11,23 @@ use crate::{
         CliError, Outside,
         peer::{Peer, PeerSettings},
     },
-    command::{Command, Context, Outcome},
+    command::{Command, Context},
     config::{Configuration, read_root_key},
     daemon::SystemEntropy,
-    envelope::{self, Decrypted, Draft, Limits, Padding},
+    envelope::{self, Decrypted, Limits, Padding},
     identifier::{MessageId, MessageType, TenantCode, VaultName},
     keyring::RootKey,
-    ledger::{Commitment, Entry, Promise, Salt, Sealing},
+    ledger::Salt,
     record::PersonId,
     relay::{
-        Keys,
-        ports::{Answer, Frame, MessageKey, Parcel, Vault as _},
+        Composed, Encrypted, Keys,
+        ports::{Answer, Frame, MessageKey, Vault as _},
     },
-    tenant::{Copied, Permit, Route, TenantScope, Verified, lifetime},
+    tenant::{Copied, Permit, Route, TenantScope, Verified},
     vault::{DiskVault, Outbox, OutboxLimits, Settings, Tuning, Vaults, filter},
 };
 use clap::Args;
 use futures_util::future::join_all;
-use ring::rand::SystemRandom;
 use serde_json::json;
 use std::{
     path::{Path, PathBuf},
@@ -170,7 +169,7 @@ type Timed = ([Duration; STEPS.len()], Vec<(TenantScope<DiskVault>, Frame)>);
 impl Steps<'_> {
     /// Takes one batch through all steps but the last; the frames are ready to be committed.
     fn batch(&self, letters: Vec<(Vec<u8>, Route)>, outside: &Outside<'_>) -> Result<Timed, CliError> {
-        let (limits, now, random) = (Limits::default(), self.now, SystemRandom::new());
+        let (limits, now) = (Limits::default(), self.now);
         let suites = &self.configuration.suites;
         let (bodies, routes): (Vec<_>, Vec<_>) = letters.into_iter().unzip();
         let (decrypt, decrypted) =
@@ -198,21 +197,16 @@ impl Steps<'_> {
         })?;
         let (handle, handled) = each(seen, |(Scoped { verified, command, scope }, view)| {
             let outcome = command.handle(&context(&verified, &fresh, now)?, view).ok()?;
-            Some((verified, scope, outcome))
+            Some(((verified, scope), outcome))
         })?;
-        let (compose, composed) = each(handled, |(verified, scope, outcome)| {
-            let (frame, payload) = compose(&verified, outcome, Salt(outside.entropy.bytes()), now)?;
-            Some((verified, scope, frame, payload))
-        })?;
-        let (sign, signed) = each(composed, |(verified, scope, frame, payload)| {
-            let signed = envelope::sign(&payload, &self.keys.signing, &random).ok()?;
-            Some((verified, scope, frame, signed))
-        })?;
-        let (encrypt, frames) = each(signed, |(verified, scope, mut frame, signed)| {
-            let body = envelope::encrypt(&signed, verified.author().encryption_key(now)?, &random).ok()?;
-            frame.parcels.first_mut()?.body = body.into();
-            Some((scope, frame))
-        })?;
+        let (asked, outcomes): (Vec<_>, Vec<_>) = handled.into_iter().unzip();
+        let salted = asked.iter().zip(outcomes).map(|((verified, _), outcome)| (verified, outcome, Salt(outside.entropy.bytes())));
+        let (compose, composed) =
+            each(salted.collect(), |(verified, outcome, salt)| Composed::compose(verified, message(verified), outcome, salt, now).ok())?;
+        let (sign, signed) = each(composed, |composed| composed.sign(&self.keys.signing).ok())?;
+        let (encrypt, encrypted) = each(signed, |signed| signed.encrypt(now).ok())?;
+        let frames: Vec<_> = encrypted.into_iter().map(Encrypted::into_frame).collect();
+        let frames = asked.into_iter().map(|(_, scope)| scope).zip(frames).collect();
         Ok(([decrypt, verify, scope, recall, view, handle, compose, sign, encrypt], frames))
     }
 }
@@ -230,55 +224,4 @@ fn context<'a>(verified: &'a Verified, fresh: &'a dyn Fn() -> PersonId, now: Tim
         fresh,
         room: Limits::default().longest_payload(Padding::Padme),
     })
-}
-
-/// The reply's claims, the ledger's entry and the payload, as `relay::reply` makes them; the parcel is still empty.
-fn compose(verified: &Verified, outcome: Outcome, salt: Salt, now: Timestamp) -> Option<(Frame, crate::wiped::Wiped)> {
-    let author = verified.author();
-    let kind = verified.kind().reply()?;
-    let expires = now.plus_seconds(lifetime(kind));
-    let id = MessageId::derived(&author.id, &verified.id(), verified.digest(), kind, &author.id, 0);
-    let draft = Draft {
-        iss: verified.directory().relay().id.clone(),
-        aud: author.id.clone(),
-        jti: id,
-        iat: now,
-        exp: expires,
-        env: verified.directory().env(),
-        tenant: verified.tenant(),
-        kind,
-        re: Some(verified.id()),
-        body: &outcome.body,
-    };
-    let composed = draft.compose().ok()?;
-    let verdict = outcome.verdict();
-    let entry = Entry {
-        at: now.millis(),
-        author: author.id.clone(),
-        role: author.role.as_str().to_owned(),
-        message: verified.id(),
-        kind: verified.kind(),
-        asked: "0".repeat(64),
-        authenticated: outcome.facts.authenticated,
-        basis: outcome.facts.basis,
-        subjects: outcome.facts.subjects,
-        categories: outcome.facts.categories,
-        verdict,
-        sent: "0".repeat(64),
-    };
-    let sealing = Sealing { salt, entry: serde_json::to_vec(&entry).ok()? };
-    let promise = Promise::of(&sealing);
-    let payload = composed.with_promise(&promise, Padding::Padme);
-    let parcel =
-        Parcel { id, kind, re: Some(verified.id()), recipient: author.id.clone(), deadline: expires, body: Arc::from([].as_slice()) };
-    let frame = Frame {
-        message: message(verified),
-        digest: *verified.digest(),
-        expires: verified.expires(),
-        changes: outcome.changes,
-        commitment: Commitment::of(composed.claims_digest(), &promise),
-        sealing,
-        parcels: vec![parcel],
-    };
-    Some((frame, payload))
 }
