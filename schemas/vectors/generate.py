@@ -227,8 +227,8 @@ RECORD = {
     "unit": "tax",
     "user": "u0042",
     "items": [
-        {"code": "TK00000000000001", "depth": 0, "value": "令和81年度 課税"},
-        {"code": "TK00000000000002", "depth": 1, "value": None, "reason": "not-applicable"},
+        {"code": "0200000010", "depth": 1, "value": "令和81年度 課税"},
+        {"code": "0200000080", "depth": 1, "value": None, "reason": "not-applicable"},
     ],
 }
 PUT = {"rows": [{"person": "000000123456789", "category": "TM00000000000002", "revision": 1, "record": RECORD}]}

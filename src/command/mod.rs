@@ -11,6 +11,7 @@ mod record_delete;
 mod record_put;
 mod row;
 mod self_info_request;
+mod standing;
 
 use crate::{
     calendar::Timestamp,

@@ -1,14 +1,19 @@
 //! Rows of `record.put` and `record.delete`: each has its own result, and one that breaks a rule is refused alone.
 //!
-//! Always: rows take effect in their order; all of them and their results commit together. Absent: the catalogue's layouts.
+//! Always: rows take effect in their order; all of them and their results commit together. What needs no look-up is judged
+//! first: the catalogue, the tenant's own categories, the guards. Absent: what a row meets in the vault (see `standing`).
 
-use super::{Context, Denial, Facts, Outcome};
+use super::{
+    Context, Denial, Facts, Outcome,
+    standing::{Room, Standing},
+};
 use crate::{
+    directory::{Misfit, catalogue::Entry},
     envelope::strict_json::{self, JsonError},
     identifier::{AddresseeNumber, Category, MessageClass, PersonName},
     ledger::{CategoryOutcome, Cause, LegalBasis},
     record::{
-        Holding, Person, PersonChange, PersonNeed, Place, Replaced, Row, View,
+        PersonNeed, Place, RecordName, Replaced, Row, View,
         guard::{self, Hit},
     },
 };
@@ -25,10 +30,6 @@ use std::{
 
 /// The most rows of one message.
 const ROWS: usize = 500;
-/// The most that one person may have in one category, in bytes of text: what a reply can surely carry.
-const HOLDING_BYTES: usize = 4 << 20;
-/// The most that the rows of one message may rewrite, in bytes of text: holdings are written whole.
-const MESSAGE_BYTES: usize = 64 << 20;
 
 /// What a row changes: one named row in one category of one person.
 #[derive(Debug)]
@@ -45,6 +46,16 @@ pub(super) enum RowRefusal {
     Form(JsonError),
     /// The catalogue does not know its category.
     UnknownCategory,
+    /// The tenant does not provide its category.
+    NotProvided,
+    /// It does not follow the layout that it names.
+    Misfit(Misfit),
+    /// An earlier row of the message has its registration number.
+    RepeatedNumber,
+    /// The record that it stands under is not held.
+    UnknownParent,
+    /// Records stand under the one that it would delete.
+    HasChildren,
     /// A text in it holds the person's integrated addressee number, which must never leave.
     AddresseeInText(Place),
     /// A text in it holds a number that must not stand there.
@@ -95,7 +106,12 @@ impl From<RowRefusal> for RowResult {
             RowRefusal::Form(error) => Refusal { line: Some(error.line), column: Some(error.column), ..of(error.reason()) },
             RowRefusal::AddresseeInText(place) => Refusal { place: Some(place), ..of("addressee-in-text") },
             RowRefusal::Forbidden { place, hit } => Refusal { place: Some(place), at: Some(hit.at), ..of(hit.found.code()) },
-            RowRefusal::UnknownCategory => of("unknown-category"),
+            RowRefusal::UnknownCategory => Refusal { place: Some(Place::Category), ..of("unknown-category") },
+            RowRefusal::NotProvided => Refusal { place: Some(Place::Category), ..of("not-provided") },
+            RowRefusal::Misfit(Misfit { place, fault }) => Refusal { place: Some(place), ..of(fault.code()) },
+            RowRefusal::RepeatedNumber => Refusal { place: Some(Place::RegistrationNumber), ..of("repeated-number") },
+            RowRefusal::UnknownParent => Refusal { place: Some(Place::Parent), ..of("unknown-parent") },
+            RowRefusal::HasChildren => Refusal { place: Some(Place::Key), ..of("has-children") },
             RowRefusal::CategoryFull => of("category-full"),
             RowRefusal::MessageFull => of("message-full"),
         })
@@ -184,13 +200,13 @@ impl Changes {
             return Outcome::denied(Denial::RowCount, LegalBasis::RegisteredCopies);
         }
         let names: BTreeSet<_> = self.well_formed().map(|change| change.person.clone()).collect();
-        let mut persons: BTreeMap<_, _> =
-            names.into_iter().zip(view.persons).map(|(name, seen)| (name, Standing { seen, ..Standing::default() })).collect();
+        let mut persons: BTreeMap<_, _> = names.into_iter().zip(view.persons).map(|(name, seen)| (name, Standing::of(seen))).collect();
         let mut counts = BTreeMap::<Category, u32>::new();
         let mut rows = Vec::with_capacity(self.0.len());
-        let mut room = MESSAGE_BYTES;
+        let mut room = Room::default();
+        let mut numbers = BTreeSet::new();
         for (row, change) in self.0.into_iter().enumerate() {
-            let result = match change.and_then(|change| admissible(change, context)) {
+            let result = match change.and_then(|change| admissible(change, context, &mut numbers)) {
                 Err(refusal) => refusal.into(),
                 Ok(RowChange { person, category, row }) => {
                     let done = match row {
@@ -198,7 +214,7 @@ impl Changes {
                         Row::Tombstone { .. } => RowResult::Deleted,
                     };
                     let standing = persons.entry(person).or_default();
-                    match standing.replace(&category, row, &mut room) {
+                    match standing.replace(&category, row, context, &mut room) {
                         Err(refusal) => refusal.into(),
                         Ok(Replaced::Superseded) => RowResult::Superseded,
                         Ok(Replaced::Yes) => {
@@ -228,10 +244,18 @@ impl Changes {
     }
 }
 
-/// The rules of a row that need no view.
-fn admissible(change: RowChange, context: &Context<'_>) -> Result<RowChange, RowRefusal> {
-    if !context.catalogue.knows(&change.category) {
-        return Err(RowRefusal::UnknownCategory);
+/// The rules of a row that need no view. `numbers` are the registration numbers of the rows before.
+fn admissible(change: RowChange, context: &Context<'_>, numbers: &mut BTreeSet<RecordName>) -> Result<RowChange, RowRefusal> {
+    match &change.row {
+        Row::Live { record, .. } => {
+            if !numbers.insert(record.registration_number.clone()) {
+                return Err(RowRefusal::RepeatedNumber);
+            }
+            let entry = known(&change.category, context)?;
+            entry.fits(record, context.now.day_in_japan()).map_err(RowRefusal::Misfit)?;
+        }
+        // What is held can be deleted, whatever has become of its category and layout.
+        Row::Tombstone { .. } => {}
     }
     let own = change.person.as_bytes();
     for (place, text) in change.row.texts() {
@@ -243,54 +267,8 @@ fn admissible(change: RowChange, context: &Context<'_>) -> Result<RowChange, Row
     Ok(change)
 }
 
-/// A person while the rows of one message take effect.
-#[derive(Default)]
-struct Standing {
-    seen: Option<Person>,
-    /// What the rows so far have made of each holding.
-    changed: BTreeMap<Category, Weighed>,
-}
-
-/// A holding and what it weighs.
-struct Weighed {
-    holding: Holding,
-    weight: usize,
-}
-
-impl Standing {
-    fn replace(&mut self, category: &Category, row: Row, room: &mut usize) -> Result<Replaced, RowRefusal> {
-        if self.seen.as_ref().is_some_and(|person| person.unread.contains(category)) {
-            return Err(RowRefusal::MessageFull);
-        }
-        let seen = self.seen.as_ref().and_then(|person| person.holdings.get(category));
-        let (holding, weight, charged) = match self.changed.get(category) {
-            Some(changed) => (Some(&changed.holding), changed.weight, changed.weight),
-            None => (seen, seen.map_or(0, Holding::weight), 0),
-        };
-        let Some((without, with)) = holding.map_or(Some((0, row.weight())), |holding| holding.exchange(&row)) else {
-            return Ok(Replaced::Superseded);
-        };
-        let weight = weight - without + with;
-        if weight > HOLDING_BYTES {
-            return Err(RowRefusal::CategoryFull);
-        }
-        // A holding is written once and whole, however many rows of this message change it.
-        *room = (*room + charged).checked_sub(weight).ok_or(RowRefusal::MessageFull)?;
-        let new = || Weighed { holding: seen.cloned().unwrap_or_default(), weight };
-        let changed = self.changed.entry(category.clone()).or_insert_with(new);
-        changed.weight = weight;
-        Ok(changed.holding.replace(row))
-    }
-
-    fn into_change(self, name: &AddresseeNumber, context: &Context<'_>) -> Option<PersonChange> {
-        if self.changed.is_empty() {
-            return None;
-        }
-        let mut change = match &self.seen {
-            Some(person) => PersonChange::of(person),
-            None => PersonChange::newcomer((context.fresh)(), name),
-        };
-        change.holdings.extend(self.changed.into_iter().map(|(category, changed)| (category, changed.holding)));
-        Some(change)
-    }
+/// A category that the catalogue knows and the tenant provides.
+pub(super) fn known<'a>(category: &Category, context: &Context<'a>) -> Result<&'a Entry, RowRefusal> {
+    let entry = context.catalogue.entry(category).ok_or(RowRefusal::UnknownCategory)?;
+    if context.tenant.provides(category) { Ok(entry) } else { Err(RowRefusal::NotProvided) }
 }

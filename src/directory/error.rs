@@ -68,6 +68,34 @@ pub enum CatalogueError {
     /// A category stands in it twice.
     #[error("categories: {0} stands here twice")]
     Repeated(Category),
+    /// A layout contradicts itself.
+    #[error("{path}: {rule}")]
+    Rule {
+        /// The JSON path.
+        path: String,
+        /// The rule.
+        rule: CatalogueRule,
+    },
+}
+
+/// The rules of a layout, named by how they are broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum CatalogueRule {
+    /// A version stands once.
+    #[error("another layout of this category has this version")]
+    RepeatedLayout,
+    /// A data set stands once.
+    #[error("another data set of this layout has this code")]
+    RepeatedDataSet,
+    /// A data set is under one that stands before it.
+    #[error("no data set with this code stands before it in this layout")]
+    UnknownDataSet,
+    /// An item stands once.
+    #[error("another item of this data set has this code")]
+    RepeatedItem,
+    /// Depths do not jump.
+    #[error("the first item is at most 1 deep, every other at most one deeper than the one before it, none deeper than 9")]
+    Depth,
 }
 
 /// JSON that has not the right shape: where, and what was expected.

@@ -16,9 +16,9 @@ mod tenant;
 #[cfg(test)]
 mod tests;
 
-pub use catalogue::Catalogue;
+pub use catalogue::{Catalogue, Misfit};
 pub use document::{Digests, Document};
-pub use error::{BrokenRule, BrokenRules, CatalogueError, DirectoryError, Rule, ShapeError, SignedFile, UnknownAuthor};
+pub use error::{BrokenRule, BrokenRules, CatalogueError, CatalogueRule, DirectoryError, Rule, ShapeError, SignedFile, UnknownAuthor};
 pub use key::DatedKey;
 pub use principal::{Carrier, Principal, ReplyQueue, Tenants};
 pub use role::Role;

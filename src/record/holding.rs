@@ -70,6 +70,12 @@ pub struct Record {
 /// Where in a row a text stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
+    /// The category.
+    Category,
+    /// The record's data set.
+    DataSet,
+    /// The record's layout version.
+    LayoutVersion,
     /// The record's key.
     RecordKey,
     /// The key of the record above it.
@@ -80,8 +86,16 @@ pub enum Place {
     Unit,
     /// The user.
     User,
-    /// The value of an item, counted from 0.
+    /// The code of an item, counted from 0.
+    Code(usize),
+    /// Its depth.
+    Depth(usize),
+    /// Its value.
     Value(usize),
+    /// Why it has no value.
+    Reason(usize),
+    /// Its own version.
+    Version(usize),
     /// The key of a record that is to be deleted.
     Key,
 }
@@ -94,15 +108,23 @@ impl Serialize for Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::RecordKey => "record.record_key",
-            Self::Parent => "record.parent",
-            Self::RegistrationNumber => "record.registration_number",
-            Self::Unit => "record.unit",
-            Self::User => "record.user",
-            Self::Value(item) => return write!(f, "record.items[{item}].value"),
-            Self::Key => "record_key",
-        })
+        let (item, member) = match self {
+            Self::Code(item) => (item, "code"),
+            Self::Depth(item) => (item, "depth"),
+            Self::Value(item) => (item, "value"),
+            Self::Reason(item) => (item, "reason"),
+            Self::Version(item) => (item, "version"),
+            Self::Category => return f.write_str("category"),
+            Self::DataSet => return f.write_str("record.data_set"),
+            Self::LayoutVersion => return f.write_str("record.layout_version"),
+            Self::RecordKey => return f.write_str("record.record_key"),
+            Self::Parent => return f.write_str("record.parent"),
+            Self::RegistrationNumber => return f.write_str("record.registration_number"),
+            Self::Unit => return f.write_str("record.unit"),
+            Self::User => return f.write_str("record.user"),
+            Self::Key => return f.write_str("record_key"),
+        };
+        write!(f, "record.items[{item}].{member}")
     }
 }
 
@@ -220,6 +242,16 @@ impl Holding {
             Row::Live { record, .. } => Some(record),
             Row::Tombstone { .. } => None,
         })
+    }
+
+    /// The record of this name, if it is held and not deleted.
+    #[must_use]
+    pub fn record(&self, data_set: &LayoutVersion, key: &RecordName) -> Option<&Record> {
+        let at = self.rows.binary_search_by(|held| held.name().cmp(&(data_set, key))).ok()?;
+        match self.rows.get(at)? {
+            Row::Live { record, .. } => Some(record),
+            Row::Tombstone { .. } => None,
+        }
     }
 
     /// About how many bytes it takes as JSON.

@@ -48,7 +48,7 @@ impl fmt::Debug for ItemValue {
 }
 
 /// Why an item has no value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NullReason {
     /// The item does not concern this person.

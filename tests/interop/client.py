@@ -313,8 +313,8 @@ class Play:
             "unit": "tax",
             "user": "u42",
             "items": [
-                {"code": "8200000020", "depth": 1, "value": "課税"},
-                {"code": "8200000030", "depth": 1, "value": None, "reason": "not-applicable"},
+                {"code": "0200000010", "depth": 1, "value": "課税"},
+                {"code": "0200000080", "depth": 1, "value": None, "reason": "not-applicable"},
             ],
         }
 

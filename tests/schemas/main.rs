@@ -80,6 +80,6 @@ fn there_are_at_least_three_refusals_for_each_acceptance() {
 #[test]
 fn the_catalogue_that_comes_along_keeps_its_schema() {
     let world = World::new();
-    let catalogue = read("catalogue.json");
+    let catalogue = read("catalogue/typical-2026-07.json");
     assert!(world.is_valid("catalogue", &catalogue), "{}", world.faults("catalogue", &catalogue));
 }

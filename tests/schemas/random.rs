@@ -165,6 +165,9 @@ fn mutate(value: &mut Value, place: Index, mutation: Mutation) {
     }
 }
 
+/// The refusals that a schema knows too; all others are the catalogue's, the directory's, the guards' or the vault's.
+const FORMAL: [&str; 5] = ["malformed-json", "repeated-member", "unknown-member", "missing-member", "invalid-value"];
+
 /// Whether Rust takes the form of a body; `None` where a rule that no schema knows spoke first.
 fn takes(judgement: &Judgement) -> Option<bool> {
     match judgement {
@@ -174,11 +177,7 @@ fn takes(judgement: &Judgement) -> Option<bool> {
             Some("unknown-category") => None,
             Some(other) => panic!("{other}"),
             None => {
-                let formal = |code: &Value| {
-                    code.as_str().is_some_and(|code| {
-                        !["unknown-category", "addressee-in-text", "individual-number", "resident-record-code"].contains(&code)
-                    })
-                };
+                let formal = |code: &Value| code.as_str().is_some_and(|code| FORMAL.contains(&code));
                 Some(!refusals(reply).iter().any(formal))
             }
         },

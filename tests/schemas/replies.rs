@@ -9,7 +9,10 @@ use nakatsugi::{
     record::{FormerName, Head, Holding, Item, ItemValue, NullReason, Person, PersonId, Record, Row},
 };
 use serde_json::{Value, json, value::to_raw_value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 const NUMBER: &str = "000000123456789";
 const CODE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -22,6 +25,7 @@ fn record(key: &str, publication: Value) -> Record {
     let mut record: Record =
         serde_json::from_value(vectors("accept")["record.put.every-member.json"]["instance"]["rows"][0]["record"].clone()).unwrap();
     record.record_key = key.parse().unwrap();
+    record.parent = Some("0".parse().unwrap());
     record.publication = serde_json::from_value(publication).unwrap();
     record
 }
@@ -124,14 +128,16 @@ pub(crate) fn replies(world: &World) -> Vec<(String, Value)> {
     handled(request, asked(&["TM00000000000002"; 2]), vec![None], usize::MAX, NOW);
 
     let put = vectors("accept")["record.put.smallest.json"]["instance"]["rows"][0].clone();
+    let count = Cell::new(0);
     let changed = |change: &dyn Fn(&mut Value)| {
         let mut row = put.clone();
+        row["record"]["registration_number"] = json!(format!("R-{}", count.replace(count.get() + 1)));
         change(&mut row);
         row
     };
     let rows = json!({ "rows": [
         put.clone(),
-        put.clone(),
+        changed(&|_| ()),
         changed(&|row| row["revision"] = json!("1")),
         changed(&|row| drop(row.as_object_mut().unwrap().remove("revision"))),
         changed(&|row| row["more"] = json!(1)),
@@ -141,15 +147,22 @@ pub(crate) fn replies(world: &World) -> Vec<(String, Value)> {
         changed(&|row| row["record"]["items"][0]["value"] = json!("住民票コード 12345678901")),
     ]});
     handled(MessageType::RecordPut, rows, vec![None], usize::MAX, NOW);
-    let vast = |items: usize| json!(vec![json!({ "code": "8200000020", "depth": 0, "value": "あ".repeat(4_000) }); items]);
+    let vast = |items: usize| json!(vec![json!({ "code": "0200000080", "depth": 1, "value": "あ".repeat(4_000) }); items]);
     handled(MessageType::RecordPut, json!({ "rows": [changed(&|row| row["record"]["items"] = vast(350))] }), vec![None], usize::MAX, NOW);
     let mut heavy = Holding::default();
-    let mut record = record("heavy", json!({}));
-    record.items = serde_json::from_value(vast(330)).unwrap();
-    heavy.replace(Row::Live { revision: 1, record });
-    let codes: Vec<_> = world.catalogue.entries().map(|entry| entry.code.clone()).take(20).collect();
+    let mut vast_one = record("heavy", json!({}));
+    vast_one.items = serde_json::from_value(vast(330)).unwrap();
+    heavy.replace(Row::Live { revision: 1, record: vast_one });
+    let codes: Vec<_> = world.document.tenants[0].categories.iter().take(20).cloned().collect();
     let heavy = Person { holdings: codes.iter().map(|code| (code.clone(), heavy.clone())).collect(), ..person() };
-    let many: Vec<_> = codes.iter().map(|code| changed(&|row| row["category"] = json!(code))).collect();
+    let first = |code: &Category| json!(world.catalogue.entry(code).unwrap().layouts.last().unwrap().data_sets[0].items[0].code);
+    let in_category = |code: &Category| {
+        changed(&|row| {
+            row["category"] = json!(code);
+            row["record"]["items"][0]["code"] = first(code);
+        })
+    };
+    let many: Vec<_> = codes.iter().map(in_category).collect();
     handled(MessageType::RecordPut, json!({ "rows": many }), vec![Some(heavy)], usize::MAX, NOW);
     let spelt = format!(
         r#"{{"rows":[{},{}]}}"#,
@@ -163,6 +176,23 @@ pub(crate) fn replies(world: &World) -> Vec<(String, Value)> {
     let delete = MessageType::RecordDelete;
     handled(delete, json!({ "rows": [name.clone(), name.clone()] }), vec![Some(person())], usize::MAX, NOW);
     handled(delete, json!({ "rows": [] }), Vec::new(), usize::MAX, NOW);
+    let mut above = name.clone();
+    above["record_key"] = json!("0");
+    let mut family = person();
+    let held = family.holdings.get_mut(&"TM00000000000002".parse().unwrap()).unwrap();
+    let mut child = record("child", json!({}));
+    child.data_set = "0002".parse().unwrap();
+    let mut parent = record("0", json!({}));
+    parent.parent = None;
+    held.replace(Row::Live { revision: 1, record: child });
+    held.replace(Row::Live { revision: 1, record: parent });
+    handled(delete, json!({ "rows": [above] }), vec![Some(family)], usize::MAX, NOW);
+    // Each refusal that a vector names.
+    for case in vectors("reject").values().filter(|case| case["schema"] == "body/record.put" && case["reply"]["rows"].is_array()) {
+        if case["instance"].is_object() {
+            handled(MessageType::RecordPut, case["instance"].clone(), vec![None], usize::MAX, NOW);
+        }
+    }
     handled(delete, json!({ "rows": vec![name; 501] }), vec![None], usize::MAX, NOW);
 
     let link = |revision: u64| json!({ "person": NUMBER, "code": CODE, "revision": revision });

@@ -73,8 +73,9 @@ impl World {
         };
         let validators = schemas.keys().map(build).collect();
         let mut document = Document::parse(read("vectors/accept/directory.json")["instance"].to_string().as_bytes()).unwrap();
-        // A sensitive one, which waits for an official.
-        document.tenants[0].categories.insert("TM00000000000009".parse().unwrap());
+        // A sensitive one, which waits for an official, and enough others for a large message.
+        let more = std::iter::once(9).chain(90..=105).map(|number| format!("TM{number:014}").parse().unwrap());
+        document.tenants[0].categories.extend(more);
         Self { schemas, validators, document, catalogue: Catalogue::parse(catalogue::TYPICAL.as_bytes()).unwrap() }
     }
 

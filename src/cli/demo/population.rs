@@ -1,13 +1,19 @@
 //! Who lives in the demonstration's towns, and what is kept about them: made up by rule, the same at every run.
 //!
-//! Always: nobody real; codes and numbers follow from tenant and index alone. Absent: the names of anyone.
+//! Always: nobody real; codes and numbers follow from tenant and index alone; records follow the catalogue that comes along.
+//! Absent: the names of anyone.
 
 use crate::{
     calendar::Timestamp,
+    directory::{
+        Catalogue,
+        catalogue::{self, Entry, ItemRule, Layout, ValueKind},
+    },
     identifier::{Category, IdentifierError, PersonCode, TenantCode},
 };
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 /// One made-up person of a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,45 +51,64 @@ impl Resident {
             Shown::Now => json!({ "from": now.plus_seconds(-86_400).day_in_japan() }),
             Shown::NoLonger => json!({ "until": now.plus_seconds(-2 * 86_400).day_in_japan() }),
         };
-        let number = self.index;
-        let items: Vec<_> = (1..=8_u32).map(|item| self.item(category, item)).collect();
+        let (version, items) = layout(category);
+        let items: Vec<_> = items.iter().zip(1..).map(|(rule, item)| self.item(rule, item)).collect();
         json!({
             "person": self.number(), "category": category, "revision": 1,
             "record": {
-                "data_set": "0001", "record_key": "1", "layout_version": "0001", "publication": publication,
-                "registration_number": format!("demo-{number}"), "unit": "demo", "user": "demo", "items": items,
+                "data_set": "0001", "record_key": "1", "layout_version": version, "publication": publication,
+                "registration_number": format!("demo-{}-{category}", self.index), "unit": "demo", "user": "demo", "items": items,
             }
         })
     }
 
-    fn item(self, category: &Category, item: u32) -> Value {
-        let group = category.as_str().get(14..).unwrap_or("00");
-        let code = format!("{group}{:08}", item * 10);
+    /// A value that the layout allows, about as long as they are in life.
+    fn item(self, rule: &ItemRule, item: u32) -> Value {
         let figure = u64::from(self.index) * 7_919 + u64::from(item) * 104_729;
-        match item {
-            1 => json!({ "code": code, "depth": 1, "value": "2026" }),
-            2..=6 => json!({ "code": code, "depth": 2, "value": format!("{} yen", figure % 900_000) }),
-            7 => json!({ "code": code, "depth": 2, "value": null, "reason": "not-applicable" }),
-            _ => json!({ "code": code, "depth": 1, "value": format!("class {}", figure % 5) }),
+        let most = |length: usize| rule.length.map_or(length, |most| length.min(most.into()));
+        let value = match rule.kind {
+            ValueKind::Text => format!("class {}", figure % 5),
+            ValueKind::Number => (figure % 10_u64.pow(most(6).try_into().unwrap_or(1))).to_string(),
+            ValueKind::Code => format!("{:0length$}", figure % 10_u64.pow(most(10).try_into().unwrap_or(1)), length = most(10)),
+            ValueKind::Day => format!("2026-{:02}-{:02}", 1 + figure % 12, 1 + figure % 28),
+            ValueKind::Month => format!("2026-{:02}", 1 + figure % 12),
+            ValueKind::Year => "2026".to_owned(),
+        };
+        match rule.nulls.first() {
+            Some(reason) if item == 7 => json!({ "code": rule.code, "depth": rule.depth, "value": null, "reason": reason }),
+            Some(_) | None => json!({ "code": rule.code, "depth": rule.depth, "value": value }),
         }
     }
 
     /// Rows so large that no reply can hold those of two categories.
     #[must_use]
     pub fn vast_rows(self, category: &Category) -> Vec<Value> {
-        let items: Vec<_> =
-            (0..450_u32).map(|item| json!({ "code": format!("{:010}", item), "depth": 1, "value": "あ".repeat(1_200) })).collect();
+        let (version, items) = layout(category);
+        let remarks = items.last().map(|rule| json!({ "code": rule.code, "depth": rule.depth, "value": "あ".repeat(1_200) }));
+        let items = vec![remarks; 450];
         let row = |key: u32| {
             json!({
                 "person": self.number(), "category": category, "revision": 1,
                 "record": {
-                    "data_set": "0001", "record_key": key.to_string(), "layout_version": "0001", "publication": {},
+                    "data_set": "0001", "record_key": key.to_string(), "layout_version": version, "publication": {},
                     "registration_number": format!("vast-{key}"), "unit": "demo", "user": "demo", "items": items,
                 }
             })
         };
         (1..=2).map(row).collect()
     }
+}
+
+/// The newest layout of a category in the catalogue that comes along: its version and the items of its first data set.
+fn layout(category: &Category) -> (&'static str, &'static [ItemRule]) {
+    static LAYOUTS: LazyLock<BTreeMap<Category, Layout>> = LazyLock::new(|| {
+        let catalogue = Catalogue::parse(catalogue::TYPICAL.as_bytes());
+        let newest = |entry: &Entry| Some((entry.code.clone(), entry.layouts.last()?.clone()));
+        catalogue.iter().flat_map(Catalogue::entries).filter_map(newest).collect()
+    });
+    let layout = LAYOUTS.get(category);
+    let items = layout.and_then(|layout| layout.data_sets.first()).map_or(&[][..], |set| &set.items);
+    (layout.map_or("0000", |layout| layout.version.as_str()), items)
 }
 
 /// Whether a record is in its publication window.

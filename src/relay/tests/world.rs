@@ -211,6 +211,8 @@ pub(super) struct World {
     pub(super) disclosure: Actor,
     pub(super) fujisawa: Actor,
     relay_public: (envelope::EncryptionKey, envelope::VerificationKey),
+    document: Document,
+    authority: SigningKey,
 }
 
 pub(super) struct Letter {
@@ -243,7 +245,21 @@ fn principal(id: &str, role: Role, actor: &Actor) -> Principal {
     }
 }
 
+fn signed(document: &Document, authority: &SigningKey, catalogue: &str) -> Directory {
+    let (bytes, signature) = document.sign(authority, &SystemRandom::new()).unwrap();
+    let trust = Authority { key: &authority.public(), env: Environment::Trial };
+    Directory::open(&bytes, &signature, catalogue.as_bytes(), trust).unwrap()
+}
+
 impl World {
+    /// The directory is signed again, with another catalogue.
+    pub(super) fn exchange_catalogue(&self, catalogue: &str) {
+        let mut document = self.document.clone();
+        document.version = 2;
+        document.files = Digests::of(catalogue.as_bytes(), b"");
+        self.relay.exchange_directory(signed(&document, &self.authority, catalogue));
+    }
+
     pub(super) fn new() -> Self {
         let (own, disclosure, fujisawa) = (actor("relay"), actor("disclosure"), actor("fujisawa"));
         let mut document = Document::new(Environment::Trial);
@@ -265,15 +281,13 @@ impl World {
         };
         document.tenants = vec![tenant(FUJISAWA, "藤沢市", "Fujisawa", "2026-07-18"), tenant("141003", "横浜市", "Yokohama", "2099-01-01")];
         let authority = SigningKey::generate("authority".parse().unwrap()).unwrap();
-        let (bytes, signature) = document.sign(&authority, &SystemRandom::new()).unwrap();
-        let trust = Authority { key: &authority.public(), env: Environment::Trial };
-        let directory = Directory::open(&bytes, &signature, catalogue::TYPICAL.as_bytes(), trust).unwrap();
+        let directory = signed(&document, &authority, catalogue::TYPICAL);
         let relay_public = (own.decryption.public(), own.signing.public());
         let keys = Keys { decryption: BTreeMap::from([(own.decryption.kid().clone(), own.decryption)]), signing: own.signing };
         let (vaults, dead, clock) = (Memory::default(), Graveyard::default(), Hand(Arc::new(AtomicI64::new(NOW))));
         let edges = (vaults.clone(), dead.clone(), clock.clone(), Counter(AtomicU64::new(1)));
         let relay = Relay::new(keys, directory, SuitePolicy::default(), Limits::default(), edges);
-        Self { relay, vaults, dead, clock, disclosure, fujisawa, relay_public }
+        Self { relay, vaults, dead, clock, disclosure, fujisawa, relay_public, document, authority }
     }
 
     /// Signs and encrypts as this principal.
@@ -359,11 +373,14 @@ pub(super) fn link(number: &str, code: u8, revision: u64) -> Value {
     json!({"person": number, "code": person_code(code), "revision": revision})
 }
 
+/// A row with a registration number of its own.
 pub(super) fn put_row(number: &str, category: &str, revision: u64, until: &str) -> Value {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
     json!({"person": number, "category": category, "revision": revision, "record": {
-        "data_set": "0001", "record_key": "1", "layout_version": "0001", "publication": {"from": "2026-04-01", "until": until},
-        "registration_number": "r-1", "unit": "tax", "user": "u1",
-        "items": [{"code": "0200000010", "depth": 1, "value": "2026"}]}})
+        "data_set": "0001", "record_key": "1", "layout_version": "0007", "publication": {"from": "2026-04-01", "until": until},
+        "registration_number": format!("r-{count}"), "unit": "tax", "user": "u1",
+        "items": [{"code": format!("{}00000010", &category[14..]), "depth": 1, "value": "2026"}]}})
 }
 
 pub(super) fn vault_name() -> VaultName {
