@@ -9,9 +9,9 @@ use crate::{
     daemon::ServeError,
     directory::{CatalogueError, DirectoryError},
     envelope::SealingError,
-    identifier::{MessageType, PrincipalId, TenantCode},
+    identifier::{MessageType, PrincipalId, TenantCode, VaultName},
     telemetry::TelemetryError,
-    vault::{CreateError, DataFolderError, FilterError},
+    vault::{CreateError, DataFolderError, FilterError, Flaw},
 };
 use std::{io, path::PathBuf};
 use thiserror::Error;
@@ -96,6 +96,14 @@ pub enum CliError {
         code: TenantCode,
         /// Why.
         source: CreateError,
+    },
+    /// A vault that is not as it should be.
+    #[error("{vault}: {flaw}")]
+    Flaw {
+        /// Which.
+        vault: VaultName,
+        /// What is wrong with it.
+        flaw: Flaw,
     },
     /// The data folder cannot be used.
     #[error("{}: {source}", path.display())]
@@ -240,6 +248,7 @@ impl CliError {
             | Self::ShareFile { .. }
             | Self::OtherRootKey(_)
             | Self::UnknownTenant(_)
+            | Self::Flaw { .. }
             | Self::Invalid { .. }
             | Self::RowsRefused { .. } => Exit::Data,
             Self::Share(ShareError::Count | ShareError::Threshold) => Exit::Usage,
@@ -323,6 +332,7 @@ impl CliError {
                 CreateError::Folder(_) => "see that the data folder is yours and has room",
                 CreateError::Keyring(_) => "this is our fault: please report it",
             },
+            Self::Flaw { .. } => "see what else is wrong: nakatsugi doctor",
             Self::DataFolder { source, .. } => match source {
                 DataFolderError::InUse => "stop the daemon first",
                 DataFolderError::Folder(_) => "see that the data folder is yours and has room",

@@ -5,6 +5,7 @@
 //! keys/        root.key  relay-signing.jwk  relay-decryption.jwk      stays, readable to the daemon's user only
 //! broker/      ca.pem  client.pem  client.key                         expected; the broker's operator issues them
 //! data/        one vault per tenant
+//! anchors/     signed tree heads of their ledgers             better on another volume
 //! authority/   authority-private.jwk                                  to be moved away: it signs directories
 //! shares/      share-1.txt …                                          to be moved away, each to another person
 //! ```
@@ -79,7 +80,7 @@ pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<()
     let shares = Share::split(&root, arguments.shares, arguments.threshold)?;
     empty(site)?;
 
-    for name in ["keys", "broker", "data", "authority", "shares"] {
+    for name in ["keys", "broker", "data", "anchors", "authority", "shares"] {
         folder(&site.join(name), Access::Secret)?;
     }
     create(&site.join("keys/root.key"), root_key_file(&root).as_bytes(), Access::Secret)?;

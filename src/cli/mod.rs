@@ -13,6 +13,7 @@ mod exit;
 mod files;
 mod init;
 mod keys;
+mod ledger;
 mod load;
 pub mod peer;
 mod principal;
@@ -82,6 +83,9 @@ pub enum Command {
     /// Keys and their recovery shares.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// The ledgers: what outsiders need to check them.
+    #[command(subcommand)]
+    Ledger(ledger::Command),
     /// Look at everything a site needs and say what is wrong and what to do.
     Doctor(doctor::Arguments),
     /// Say what is wrong with a configuration, directory, catalogue or message before anyone uses it.
@@ -137,6 +141,7 @@ pub fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliEr
         Command::Tenant(command) => tenant::run(config, command, outside),
         Command::Topology(command) => topology::run(config, command, outside),
         Command::Keys(command) => keys::run(config, command, outside),
+        Command::Ledger(command) => ledger::run(config, command, outside),
         Command::Doctor(arguments) => doctor::run(config, arguments, outside),
         Command::Validate(arguments) => validate::run(arguments, outside),
         Command::Ask(arguments) => ask::run(arguments, outside),

@@ -7,7 +7,7 @@ use crate::{
     config::{Configuration, read_root_key},
     daemon::SystemEntropy,
     keyring::RootKey,
-    vault::{FilterInstalled, Listener, Outbox, OutboxLimits, Settings, Tuning, Vaults},
+    vault::{Anchors, FilterInstalled, Listener, Outbox, OutboxLimits, Settings, Tuning, Vaults},
 };
 use std::{io, sync::Arc};
 
@@ -20,6 +20,7 @@ pub(super) fn of(configuration: &Configuration, filter: FilterInstalled, listen:
         entropy: Arc::new(SystemEntropy::open().map_err(|_| CliError::Output(io::Error::other("no random bytes")))?),
         outbox: Outbox::new(OutboxLimits::default()),
         listen,
+        anchors: configuration.anchors.as_ref().map(|anchors| Anchors::in_folder(anchors.folder.clone())),
         tuning: Tuning::default(),
     };
     Vaults::new(filter, settings).map_err(|source| CliError::DataFolder { path: configuration.data.clone(), source })

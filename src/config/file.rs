@@ -2,7 +2,7 @@
 //!
 //! Always: unknown keys are refused, with the nearest right one; a value is taken whole and in its range, or not at all.
 
-use super::{Broker, ConfigError, Configuration, DirectoryFiles, Keys, Limits, LogFormat, Partitions, Times};
+use super::{Anchors, Broker, ConfigError, Configuration, DirectoryFiles, Keys, Limits, LogFormat, Partitions, Times};
 use crate::{
     envelope::{Environment, SuitePolicy},
     identifier::{AmqpUser, BrokerName, TenantCode},
@@ -33,6 +33,7 @@ struct Wire {
     limits: LimitsWire,
     #[serde(default)]
     times: TimesWire,
+    anchors: Option<AnchorsWire>,
     #[serde(default)]
     log: LogWire,
 }
@@ -74,12 +75,22 @@ struct TimesWire {
     wait_seconds: Option<Spanned<u32>>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnchorsWire {
+    folder: PathBuf,
+    every_seconds: Option<Spanned<u32>>,
+}
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct LogWire {
     #[serde(default)]
     format: LogFormat,
 }
+
+/// How often tree heads are told, in seconds, unless the file says otherwise.
+pub(super) const ANCHORS_EVERY: u32 = 60;
 
 /// A mistake: where it stands, and what was expected.
 struct Mistake {
@@ -103,6 +114,10 @@ fn settle(path: &Path, text: &str, wire: Wire) -> Result<Configuration, Mistake>
     let place = |path: PathBuf| folder.join(path);
     let partitions = partitions(wire.partitions)?;
     let brokers = brokers(wire.broker, &place)?;
+    let anchors = wire.anchors.map(|wire| {
+        let every = std::time::Duration::from_secs(within(wire.every_seconds, 1..=86_400, ANCHORS_EVERY)?.into());
+        Ok(Anchors { folder: place(wire.folder), every })
+    });
     Ok(Configuration {
         path: path.to_owned(),
         env: wire.env,
@@ -130,6 +145,7 @@ fn settle(path: &Path, text: &str, wire: Wire) -> Result<Configuration, Mistake>
             shutdown: std::time::Duration::from_secs(within(wire.times.shutdown_seconds, 1..=3600, 30)?.into()),
             wait: std::time::Duration::from_secs(within(wire.times.wait_seconds, 1..=3600, 30)?.into()),
         },
+        anchors: anchors.transpose()?,
         log: wire.log.format,
         text: text.into(),
     })
@@ -257,6 +273,7 @@ mod tests {
         assert_eq!(configuration.partitions.own().len(), 4);
         let head = EXAMPLE.split("[partitions]").next().unwrap();
         let bare = read(head).unwrap();
+        assert_eq!((configuration.anchor_pace(), &bare.anchors), (std::time::Duration::from_secs(60), &None));
         assert_eq!((configuration.partitions, configuration.limits, configuration.times), (bare.partitions, bare.limits, bare.times));
         assert_eq!((configuration.suites, configuration.log), (bare.suites, bare.log));
     }
@@ -278,6 +295,7 @@ mod tests {
         assert_eq!(mistake("free_mebibytes = 512", "free_mebibytes = 63"), range(64, 16_777_216, 63));
         assert_eq!(mistake("count = 4", "count = 0"), range(1, 1024, 0));
         assert_eq!(mistake("wait_seconds = 30", "wait_seconds = 0"), range(1, 3600, 0));
+        assert_eq!(mistake("every_seconds = 60", "every_seconds = 0"), range(1, 86_400, 0));
         assert_eq!(mistake("# own = [0, 1]", "own = [0, 4]"), (0, "expected partitions from 0 to 3".to_owned()));
         let placed = mistake("# placement = { \"141003\" = 3 }", "placement = { \"141003\" = 4 }");
         assert_eq!(placed, (0, "expected partitions from 0 to 3".to_owned()));

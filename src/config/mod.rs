@@ -52,6 +52,8 @@ pub struct Configuration {
     pub limits: Limits,
     /// How long.
     pub times: Times,
+    /// Where tree heads are anchored, if anywhere, and how often.
+    pub anchors: Option<Anchors>,
     /// How log lines look.
     pub log: LogFormat,
     /// The text all this was read from, for the directory to vouch for.
@@ -133,6 +135,15 @@ pub struct Times {
     pub wait: Duration,
 }
 
+/// Where tree heads are anchored, and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchors {
+    /// The folder, best on another volume. It must exist.
+    pub folder: PathBuf,
+    /// How often each ledger that has changed is anchored.
+    pub every: Duration,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -156,6 +167,12 @@ impl Configuration {
             ConfigError::Line { path: path.to_owned(), line, expected: "expected UTF-8".to_owned() }
         })?;
         file::read(path, &text)
+    }
+
+    /// How often tree heads are told, and anchored where anchors are kept.
+    #[must_use]
+    pub fn anchor_pace(&self) -> Duration {
+        self.anchors.as_ref().map_or(Duration::from_secs(file::ANCHORS_EVERY.into()), |anchors| anchors.every)
     }
 
     /// The relay's signing key.

@@ -22,7 +22,7 @@ use crate::{
         self, Micros,
         event::{self, Event as _},
     },
-    vault::{CreateError, FilterInstalled, Outbox, OutboxLimits, Settings, Tuning, Vaults},
+    vault::{Anchors, CreateError, FilterInstalled, Outbox, OutboxLimits, Settings, Tuning, Vaults},
 };
 use std::{process, sync::Arc, time::Duration};
 use tokio::{
@@ -80,6 +80,7 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
             entropy: Arc::new(entropy.clone()),
             outbox: outbox.clone(),
             listen: Arc::new(telemetry::vault),
+            anchors: configuration.anchors.as_ref().map(|anchors| Anchors::in_folder(anchors.folder.clone())),
             tuning: Tuning {
                 cache_bytes: (CACHES / tenants.max(1)).clamp(*CACHE.start(), *CACHE.end()),
                 journal_bytes: configuration.limits.journal,
@@ -129,7 +130,7 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     let (carried, posted) = (TaskTracker::new(), TaskTracker::new());
     let office = Post::new(outbox.clone(), Arc::clone(&relay), Arc::clone(&publishers), backlog);
     background.spawn(post(Arc::new(office), posted.clone()));
-    background.spawn(timers::keep(vaults.clone()));
+    background.spawn(timers::keep(vaults.clone(), configuration.anchor_pace()));
     background.spawn(timers::watch(configuration.clone(), Arc::clone(&relay)));
     let mut recovering = tokio::spawn(finish_what_was_begun(vaults.clone()));
     if suspects.caution() == Caution::AfterUncleanStop {

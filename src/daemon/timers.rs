@@ -1,4 +1,4 @@
-//! Timers: marks of published parcels, the sweep of forgotten ids and of replies whose time is over, and a watch over the
+//! Timers: marks of published parcels, tree heads, the sweep of forgotten ids and of replies whose time is over, and a watch over the
 //! signed files.
 //!
 //! Always: nothing that a timer does is needed for an answer; it only keeps things small and says what changed. None waits
@@ -24,6 +24,8 @@ const WATCH_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a sweep waits for one vault, which goes on where it was in the next round.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(2);
+/// How long anchoring waits for one vault, which is tried again in the next round.
+const ANCHOR_PATIENCE: Duration = Duration::from_secs(5);
 /// How long rewriting waits for one vault, which begins anew in the next round.
 const SHRINK_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -32,8 +34,20 @@ const SHRINK_PATIENCE: Duration = Duration::from_secs(30);
 const SHRINK_BYTES_A_SECOND: u64 = 48 << 20;
 
 /// Runs the vaults' timers for ever.
-pub(super) async fn keep(vaults: Vaults) {
-    tokio::join!(tend(&vaults), sweep(&vaults), shrink(&vaults));
+pub(super) async fn keep(vaults: Vaults, anchors_every: Duration) {
+    tokio::join!(tend(&vaults), sweep(&vaults), shrink(&vaults), anchor(&vaults, anchors_every));
+}
+
+/// Tells and anchors the tree heads that have changed.
+async fn anchor(vaults: &Vaults, every: Duration) {
+    let mut tick = ticks(every);
+    loop {
+        tick.tick().await;
+        for vault in vaults.open_vaults() {
+            // An anchor volume that does not answer keeps nothing else waiting.
+            let _ = timeout(ANCHOR_PATIENCE, vault.anchor()).await;
+        }
+    }
 }
 
 async fn tend(vaults: &Vaults) {

@@ -6,7 +6,11 @@ use super::{
     IndexKey, KeyringError, RowKey, Sealed, labels,
     seal::{self, Length},
 };
-use crate::{identifier::VaultName, wiped::Wiped};
+use crate::{
+    identifier::VaultName,
+    ledger::{HeadKey, origin},
+    wiped::Wiped,
+};
 use ring::{
     hkdf::{HKDF_SHA256, Salt},
     hmac,
@@ -32,6 +36,14 @@ impl Secrets {
     #[must_use]
     pub fn new(fixed: [u8; 32], first: [u8; 32]) -> Self {
         Self { fixed: Zeroizing::new(fixed), data: BTreeMap::from([(KeyVersion(1), Zeroizing::new(first))]) }
+    }
+
+    /// A key that does not rotate, for the purpose of this label.
+    fn derive(&self, label: &'static [u8]) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        let derived = Salt::new(HKDF_SHA256, &[]).extract(self.fixed.as_ref());
+        derived.expand(&[label], Length(bytes.len())).and_then(|okm| okm.fill(bytes.as_mut())).map_err(|_| KeyringError::Seal)?;
+        Ok(bytes)
     }
 
     /// The secrets as they are wrapped: `fixed(32) ‖ (version(4) ‖ key(32))…`.
@@ -108,12 +120,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError::Seal`] if a key could not be derived, which does not happen.
     pub fn new(vault: VaultName, secrets: Secrets) -> Result<Self, KeyringError> {
-        let key = |label: &'static [u8]| -> Result<hmac::Key, KeyringError> {
-            let mut bytes = Zeroizing::new([0; 32]);
-            let derived = Salt::new(HKDF_SHA256, &[]).extract(secrets.fixed.as_ref());
-            derived.expand(&[label], Length(bytes.len())).and_then(|okm| okm.fill(bytes.as_mut())).map_err(|_| KeyringError::Seal)?;
-            Ok(hmac::Key::new(hmac::HMAC_SHA256, bytes.as_ref()))
-        };
+        let key = |label| secrets.derive(label).map(|bytes| hmac::Key::new(hmac::HMAC_SHA256, bytes.as_ref()));
         let (index, journal, manifest) = (key(labels::INDEX)?, key(labels::JOURNAL)?, key(labels::MANIFEST)?);
         Ok(Self { vault: vault.to_string(), secrets, index: IndexKey(index), journal: MacKey(journal), manifest: MacKey(manifest) })
     }
@@ -144,6 +151,15 @@ impl Keyring {
     #[must_use]
     pub const fn manifest(&self) -> &MacKey {
         &self.manifest
+    }
+
+    /// Signs the ledger's tree heads, in this environment.
+    ///
+    /// # Errors
+    /// [`KeyringError::Seal`] if the key could not be derived, which does not happen.
+    pub fn heads(&self, environment: &str) -> Result<HeadKey, KeyringError> {
+        let seed = self.secrets.derive(labels::LEDGER)?;
+        HeadKey::from_seed(origin(environment, &self.vault), &seed).map_err(|_| KeyringError::Seal)
     }
 
     /// Seals a value for one row, under the newest data key. The salt is 32 fresh random bytes.

@@ -3,7 +3,7 @@
 //! Always: the frontier holds one root per complete subtree, largest first, so that appending and taking the root need no
 //! other leaf. Absent: proofs, which need the tiles.
 
-use super::{Commitment, commitment::sha256};
+use super::{Commitment, TreeHead, commitment::sha256};
 use serde::{Deserialize, Serialize};
 
 /// A node of the tree.
@@ -54,14 +54,28 @@ impl Frontier {
         self.size - 1
     }
 
-    /// Whether these are the hashes of the last leaves, as many as stand in an unfinished tile of this width, a power of 2.
+    /// The edge of the tree whose unfinished tiles these are, from level 0 upwards: a hash of level `l` is the root of
+    /// `width^l` leaves, and `width` is a power of 2.
     #[must_use]
-    pub fn ends_with(&self, leaves: &[TreeHash], width: u64) -> bool {
-        let mut tail = Self::default();
-        for leaf in leaves {
-            tail.append_hash(*leaf);
+    pub fn of_tiles(tiles: &[impl AsRef<[TreeHash]>], width: u64) -> Self {
+        let (mut edge, mut leaves) = (Self::default(), 1);
+        for hashes in tiles {
+            let mut tile = Self::default();
+            for hash in hashes.as_ref() {
+                tile.append_hash(*hash);
+            }
+            // Lower levels lie further to the right.
+            tile.subtrees.append(&mut edge.subtrees);
+            edge = Self { size: edge.size + tile.size * leaves, subtrees: tile.subtrees };
+            leaves = leaves.wrapping_mul(width);
         }
-        tail.size == self.size % width && self.subtrees.ends_with(&tail.subtrees)
+        edge
+    }
+
+    /// What is to be signed.
+    #[must_use]
+    pub fn head(&self) -> TreeHead {
+        TreeHead { size: self.size, root: self.root() }
     }
 
     /// The root of the tree; of an empty one, SHA-256 of nothing.
@@ -77,16 +91,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_leaves_are_recognised() {
-        let leaves: Vec<_> = (0..13_u8).map(|byte| Commitment([byte; 32])).collect();
+    fn the_edge_is_found_again_in_the_unfinished_tiles_of_every_level() {
+        const WIDTH: usize = 4;
         let mut frontier = Frontier::default();
-        for leaf in &leaves {
-            frontier.append(leaf);
+        let mut tiles: Vec<Vec<TreeHash>> = Vec::new();
+        for byte in 0..=255_u8 {
+            frontier.append(&Commitment([byte; 32]));
+            let (mut hash, mut level) = (leaf_hash(&Commitment([byte; 32])), 0);
+            loop {
+                tiles.resize(tiles.len().max(level + 1), Vec::new());
+                tiles[level].push(hash);
+                if tiles[level].len() < WIDTH {
+                    break;
+                }
+                hash = Frontier::of_tiles(&[std::mem::take(&mut tiles[level])], 4).root();
+                level += 1;
+            }
+            assert_eq!(Frontier::of_tiles(&tiles, 4), frontier);
         }
-        let hashes: Vec<_> = leaves.iter().map(leaf_hash).collect();
-        assert!(frontier.ends_with(&hashes[8..], 8));
-        assert!(!frontier.ends_with(&hashes[9..], 8));
-        assert!(!frontier.ends_with(&hashes[7..12], 8));
     }
 
     /// RFC 6962 §2.1 as it is written: split at the largest power of two below n.

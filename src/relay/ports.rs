@@ -284,6 +284,15 @@ pub enum StopCause {
     /// The ledger could not be written.
     #[error("its ledger could not be written")]
     Ledger,
+    /// Its newest anchor cannot be read, so nobody can say whether it is an old copy.
+    #[error("its newest anchor cannot be read")]
+    Anchor,
+    /// It lacks entries that its newest anchor speaks of: an old copy.
+    #[error("it is older than its newest anchor")]
+    Behind,
+    /// Its ledger is not the one that its newest anchor speaks of.
+    #[error("its ledger is another than that of its newest anchor")]
+    Forked,
     /// The disk is full, or the quota is reached.
     #[error("there is no room left for it")]
     NoRoom,

@@ -6,6 +6,7 @@ use super::{Digest, Field, Micros, Route, Words};
 use crate::{
     envelope::Environment,
     identifier::{AmqpUser, BrokerName, MessageId, MessageType, PrincipalId, QueueName, TenantCode, VaultName},
+    ledger::SignedHead,
 };
 use tracing::Level;
 
@@ -346,6 +347,24 @@ events! {
         entries: u64,
         /// The sequence of the next frame.
         sequence: u64,
+    }
+    /// The ledger of a vault up to here is durable, and anchored where anchors are kept.
+    TreeHead = "ledger.tree-head", INFO {
+        /// Which.
+        vault: VaultName,
+        /// How many entries.
+        size: u64,
+        /// The root of the tree.
+        root: Digest,
+        /// The head as a signed note (C2SP tlog-checkpoint).
+        note: SignedHead,
+    }
+    /// An anchor of a vault could not be written; it is tried again.
+    NotAnchored = "ledger.not-anchored", ERROR {
+        /// Which.
+        vault: VaultName,
+        /// Why.
+        words: Words,
     }
     /// A vault was closed with everything in its place.
     VaultClosed = "vault.closed", INFO {

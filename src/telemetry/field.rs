@@ -8,6 +8,7 @@ use crate::{
     envelope::Environment,
     hex,
     identifier::{AmqpUser, BrokerName, Kid, MessageId, MessageType, PrincipalId, QueueName, TenantCode, VaultName},
+    ledger::SignedHead,
 };
 use ring::digest::{SHA256, digest};
 use std::{fmt, fmt::Write as _, time::Duration};
@@ -65,7 +66,22 @@ macro_rules! text {
         }
     )+};
 }
-text!(AmqpUser, BrokerName, Digest, Environment, Kid, MessageId, MessageType, PrincipalId, QueueName, Route, TenantCode, VaultName, Words);
+text!(
+    AmqpUser,
+    BrokerName,
+    Digest,
+    Environment,
+    Kid,
+    MessageId,
+    MessageType,
+    PrincipalId,
+    QueueName,
+    Route,
+    SignedHead,
+    TenantCode,
+    VaultName,
+    Words
+);
 
 /// Fields that stand as numbers.
 macro_rules! number {
@@ -211,6 +227,9 @@ mod samples {
         Route: Route::from("142051.secret"),
         TenantCode: "142051".parse().unwrap(),
         VaultName: VaultName::Platform,
+        SignedHead: crate::ledger::HeadKey::from_seed(crate::ledger::origin("trial", "142051"), &[1; 32])
+            .unwrap()
+            .sign(crate::ledger::TreeHead { size: 3, root: [0; 32] }),
         Words: Words::of_system(&"No space left on device (os error 28)"),
         u16: 1,
         u32: 2,

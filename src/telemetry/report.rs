@@ -3,11 +3,12 @@
 //! Always: exhaustive; what a vault or a broker can tell does not compile until somebody decided how it is said.
 
 use super::{
-    Event as _, Micros, Words,
+    Digest, Event as _, Micros, Words,
     event::{
         BallastFreed, BrokerBlocked, BrokerConnected, BrokerLost, BrokerRefused, BrokerUnblocked, BrokerUnreachable, DeliveryAbandoned,
-        JournalFits, JournalFull, JournalLarge, QueueConsuming, QueueGone, RoomBack, RoomLow, RoomOut, VaultCheckpointed, VaultClosed,
-        VaultNotShrunk, VaultOpened, VaultRebuilding, VaultRebuilt, VaultRecovered, VaultShrunk, VaultStopped,
+        JournalFits, JournalFull, JournalLarge, NotAnchored, QueueConsuming, QueueGone, RoomBack, RoomLow, RoomOut, TreeHead,
+        VaultCheckpointed, VaultClosed, VaultNotShrunk, VaultOpened, VaultRebuilding, VaultRebuilt, VaultRecovered, VaultShrunk,
+        VaultStopped,
     },
 };
 use crate::{
@@ -35,6 +36,10 @@ pub fn vault(event: VaultEvent) {
             VaultStopped { vault, cause: stop(cause), words: detail.map(|detail| Words::of_system(&detail)) }.emit();
         }
         VaultEvent::Checkpointed { vault, rows, entries, sequence } => VaultCheckpointed { vault, rows, entries, sequence }.emit(),
+        VaultEvent::TreeHead { vault, head } => {
+            TreeHead { vault, size: head.head().size, root: Digest(head.head().root), note: head }.emit();
+        }
+        VaultEvent::NotAnchored { vault, detail } => NotAnchored { vault, words: Words::of_system(&detail) }.emit(),
         VaultEvent::Closed { vault } => VaultClosed { vault }.emit(),
         VaultEvent::Shrunk { vault, segment, before, after } => VaultShrunk { vault, segment, before, after }.emit(),
         VaultEvent::NotShrunk { vault, segment, detail } => {

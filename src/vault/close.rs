@@ -20,6 +20,7 @@ pub(super) fn close(core: &Arc<Core>) -> Result<(), VaultFault> {
         std::thread::yield_now();
     }
     core.checkpoint()?;
+    core.anchor();
     core.outbox.withdraw(core.name);
     core.shut();
     (core.listen)(VaultEvent::Closed { vault: core.name });

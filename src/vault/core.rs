@@ -4,6 +4,7 @@
 //! journal, queue, applied, store; none is held while another vault's is taken.
 
 use super::{
+    anchors::Anchors,
     applied::Applied,
     checkpoint::Settling,
     committer::Queue,
@@ -20,6 +21,7 @@ use super::{
 use crate::{
     identifier::VaultName,
     keyring::{Keyring, KeyringError, RowKey},
+    ledger::{HeadKey, TreeHead},
     relay::ports::{Entropy, Parcel, StopCause, VaultFault},
 };
 use std::{
@@ -86,6 +88,11 @@ pub(super) struct Core {
     pub(super) envelopes: Arc<tokio::sync::RwLock<()>>,
     pub(super) journal_room: JournalRoom,
     pub(super) disk: Arc<DiskRoom>,
+    /// Signs tree heads.
+    pub(super) heads: HeadKey,
+    pub(super) anchors: Option<Anchors>,
+    /// The tree head that was anchored last.
+    pub(super) anchored: Mutex<Option<TreeHead>>,
     stopped: OnceLock<StopCause>,
     /// After it stopped: its files are let go, and it may be opened again.
     released: AtomicBool,
@@ -108,6 +115,9 @@ pub(super) struct Parts {
     pub(super) ledger: LedgerFiles,
     pub(super) settling: Settling,
     pub(super) disk: Arc<DiskRoom>,
+    pub(super) heads: HeadKey,
+    pub(super) anchors: Option<Anchors>,
+    pub(super) anchored: Option<TreeHead>,
 }
 
 impl Core {
@@ -115,6 +125,9 @@ impl Core {
         Self {
             journal_room: JournalRoom::new(parts.tuning.journal_bytes),
             disk: parts.disk,
+            heads: parts.heads,
+            anchors: parts.anchors,
+            anchored: Mutex::new(parts.anchored),
             swept: AtomicI64::new(i64::MIN),
             segments: Arc::default(),
             envelopes: Arc::default(),

@@ -3,7 +3,7 @@
 //! Always: counts, sizes and causes only; nothing personal, no key, no name of a person or message.
 
 use super::room::Room;
-use crate::{identifier::VaultName, relay::ports::StopCause};
+use crate::{identifier::VaultName, ledger::SignedHead, relay::ports::StopCause};
 use std::time::Duration;
 
 /// Something happened to a vault.
@@ -57,6 +57,20 @@ pub enum VaultEvent {
         entries: u64,
         /// The sequence of the next frame.
         sequence: u64,
+    },
+    /// Its ledger up to here is durable, and anchored where anchors are kept.
+    TreeHead {
+        /// Which.
+        vault: VaultName,
+        /// Signed.
+        head: SignedHead,
+    },
+    /// An anchor could not be written; it is tried again.
+    NotAnchored {
+        /// Which.
+        vault: VaultName,
+        /// Why.
+        detail: String,
     },
     /// It was closed with everything in its place.
     Closed {

@@ -8,7 +8,7 @@ use crate::{
     calendar::Timestamp,
     identifier::{PersonName, VaultName},
     keyring::Tree,
-    ledger::{Commitment, Frontier, Salt, Sealing},
+    ledger::{Commitment, Frontier, Salt, Sealing, SignedHead},
     record::{PersonId, PersonNeed, View},
     relay::ports::{self, Frame, Journalled, MessageKey, Remembered, Repeated, StopCause, VaultFault},
     tenant::Permit,
@@ -65,6 +65,22 @@ impl Caretaker {
     #[must_use]
     pub fn ledger(&self) -> Frontier {
         self.0.ledger()
+    }
+
+    /// The ledger's tree head as far as it is durable, signed by the vault's own key.
+    #[must_use]
+    pub fn tree_head(&self) -> SignedHead {
+        self.0.tree_head()
+    }
+
+    /// Writes an anchor, where anchors are kept, and tells the tree head, unless it is the one told last.
+    ///
+    /// # Cancel safety
+    /// It goes on when the future is dropped.
+    pub async fn anchor(&self) {
+        let core = Arc::clone(&self.0);
+        // What went wrong was told to the listener.
+        let _ = tokio::task::spawn_blocking(move || core.anchor()).await;
     }
 
     /// The ledger's edge, recomputed from every entry that is kept, none of which is opened: must be equal to

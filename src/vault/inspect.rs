@@ -1,14 +1,20 @@
-//! A look at a vault from outside, as long as nobody needs it open: keyring, manifest, journal, leftovers.
+//! A look at a vault from outside, as long as nobody needs it open: keyring, manifest, journal, leftovers, newest anchor.
 //!
 //! Always: nothing is written and no content is opened, so that a running daemon is not disturbed. Absent: whether the store
 //! holds what the manifest says; opening a vault compares them.
 
 use super::{
-    journal,
+    anchors::{AnchorError, Anchors, Standing, compare},
+    close, journal,
+    ledger::LedgerFiles,
     manifest::Manifest,
-    open::{JOURNAL, KEYRING, REBUILDING, STORE, SUSPECT},
+    open::{JOURNAL, KEYRING, LEDGER, REBUILDING, STORE, SUSPECT},
 };
-use crate::{identifier::VaultName, keyring::RootKey};
+use crate::{
+    identifier::VaultName,
+    keyring::{Keyring, RootKey},
+    ledger::HeadKey,
+};
 use std::{fs, io, path::Path};
 use thiserror::Error;
 
@@ -35,6 +41,20 @@ pub enum Flaw {
     /// The manifest names a segment that is not there.
     #[error("its journal lacks the segment that its manifest names")]
     Journal,
+    /// Its newest anchor cannot be used.
+    #[error(transparent)]
+    Anchor(AnchorError),
+    /// It lacks entries that its newest anchor speaks of.
+    #[error("its ledger has {has} entries and its newest anchor {anchored}: it is an old copy")]
+    Behind {
+        /// Entries it has.
+        has: u64,
+        /// Entries it had.
+        anchored: u64,
+    },
+    /// Its ledger is another than that of its newest anchor.
+    #[error("its ledger is another than that of its newest anchor")]
+    Forked,
     /// sled has put values where it never syncs them.
     #[error("its store has values in blobs/, which are never synced")]
     Blobs,
@@ -43,27 +63,58 @@ pub enum Flaw {
     Suspect,
 }
 
-/// Looks at the vault of this name below `vaults/`.
-///
-/// # Errors
-/// The first [`Flaw`].
-pub fn inspect(vaults: &Path, name: VaultName, root: &RootKey, environment: &str) -> Result<(), Flaw> {
+/// The keyring of a vault below `vaults/`.
+fn keyring(vaults: &Path, name: VaultName, root: &RootKey, environment: &str) -> Result<Keyring, Flaw> {
     let dir = vaults.join(name.to_string());
     if !dir.exists() {
         return Err(Flaw::Missing);
     }
-    let unreadable = |file| move |source| Flaw::Unreadable { file, source };
-    let wrapped = fs::read(dir.join(KEYRING)).map_err(unreadable(KEYRING))?;
+    let wrapped = fs::read(dir.join(KEYRING)).map_err(|source| Flaw::Unreadable { file: KEYRING, source })?;
     let wrapped = serde_json::from_slice(&wrapped).map_err(|_| Flaw::Keyring)?;
-    let keyring = root.open(&wrapped, name, environment).map_err(|_| Flaw::Keyring)?;
+    root.open(&wrapped, name, environment).map_err(|_| Flaw::Keyring)
+}
+
+/// The key that signs the tree heads of the vault of this name below `vaults/`.
+///
+/// # Errors
+/// [`Flaw::Missing`], [`Flaw::Unreadable`], [`Flaw::Keyring`].
+pub fn head_key(vaults: &Path, name: VaultName, root: &RootKey, environment: &str) -> Result<HeadKey, Flaw> {
+    keyring(vaults, name, root, environment)?.heads(environment).map_err(|_| Flaw::Keyring)
+}
+
+/// Looks at the vault of this name below `vaults/`, and at its newest anchor.
+///
+/// # Errors
+/// The first [`Flaw`].
+pub fn inspect(vaults: &Path, name: VaultName, root: &RootKey, environment: &str, anchors: Option<&Anchors>) -> Result<(), Flaw> {
+    let keyring = keyring(vaults, name, root, environment)?;
+    let dir = vaults.join(name.to_string());
+    let unreadable = |file| move |source| Flaw::Unreadable { file, source };
     let manifest = Manifest::read(&dir, keyring.manifest(), &name.to_string()).map_err(unreadable("manifest"))?;
     let manifest = manifest.ok_or(Flaw::Manifest)?;
     if !journal::segment_path(&dir.join(JOURNAL), manifest.position.segment).exists() {
         return Err(Flaw::Journal);
+    }
+    if let Some(anchors) = anchors {
+        let key = keyring.heads(environment).map_err(|_| Flaw::Keyring)?;
+        anchored(&dir, name, &manifest, &key, anchors)?;
     }
     let holds = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
     if holds(&dir.join(STORE).join("blobs")) {
         return Err(Flaw::Blobs);
     }
     if [SUSPECT, REBUILDING].iter().any(|mark| dir.join(mark).exists()) { Err(Flaw::Suspect) } else { Ok(()) }
+}
+
+/// Compares the ledger up to the manifest with the newest anchor. What lies behind the manifest is seen by opening only.
+fn anchored(dir: &Path, name: VaultName, manifest: &Manifest, key: &HeadKey, anchors: &Anchors) -> Result<(), Flaw> {
+    let Some(newest) = anchors.newest(name, key).map_err(Flaw::Anchor)? else { return Ok(()) };
+    let unreadable = |source| Flaw::Unreadable { file: LEDGER, source };
+    let Some(files) = LedgerFiles::open(dir.join(LEDGER), &manifest.ledger).map_err(unreadable)? else { return Ok(()) };
+    match compare(&newest, |size| files.edge_at(size)).map_err(unreadable)? {
+        Standing::Whole => Ok(()),
+        Standing::Forked => Err(Flaw::Forked),
+        Standing::Behind if close::is_unfinished(dir) => Ok(()),
+        Standing::Behind => Err(Flaw::Behind { has: files.size(), anchored: newest.head().size }),
+    }
 }

@@ -4,7 +4,7 @@
 //! vaults/142051/ keyring.json   data keys, wrapped by the root key
 //!                journal/       segments of groups of frames: the commit point
 //!                store/         sled: where things are looked up; can be rebuilt
-//!                ledger/        tiles of leaf hashes; beside them the sealed entries
+//!                ledger/        the tiles of its tree; beside them the sealed entries
 //!                manifest       from where the journal is replayed; replaced atomically
 //!
 //! commit: seal → queue → group → write, fdatasync → apply (memory, outbox) → acknowledge ·· checkpoint → store
@@ -14,6 +14,7 @@
 //! was synced. The first failed write stops the vault, and only this one. No value lies on disk unsealed. Without room a vault
 //! takes in nothing, and still shows, publishes and forgets. Absent: clocks and timers; what any of it means.
 
+mod anchors;
 mod applied;
 mod checkpoint;
 mod close;
@@ -42,14 +43,16 @@ mod room;
 mod rows;
 mod shrink;
 mod store;
+mod tiles;
 mod vaults;
 
 pub use self::{
+    anchors::{AnchorError, Anchors},
     core::Listener,
     event::{RebuildReason, VaultEvent},
     filter::{FilterError, FilterInstalled},
     handle::{Caretaker, DiskVault},
-    inspect::{Flaw, inspect},
+    inspect::{Flaw, head_key, inspect},
     limits::Tuning,
     open::CreateError,
     outbox::{Dispatch, Outbox, OutboxLimits, OutboxLoad},

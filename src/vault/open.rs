@@ -5,6 +5,7 @@
 //! vault with the cause.
 
 use super::{
+    anchors::{self, Anchors},
     applied::{Applied, read_outbox_row},
     checkpoint::{CutError, Settling, finish_cut, write_cut},
     core::{Core, Listener, Parts},
@@ -26,7 +27,7 @@ use crate::{
     calendar::Timestamp,
     identifier::VaultName,
     keyring::{Keyring, RootKey, Secrets, Tree, WrappedKeyring},
-    ledger::Frontier,
+    ledger::{Frontier, HeadKey, SignedHead},
     relay::ports::{Entropy, StopCause, VaultFault},
 };
 use std::{
@@ -41,7 +42,7 @@ use tokio::{runtime::Handle, time::Instant};
 
 pub(super) const JOURNAL: &str = "journal";
 pub(super) const STORE: &str = "store";
-const LEDGER: &str = "ledger";
+pub(super) const LEDGER: &str = "ledger";
 pub(super) const KEYRING: &str = "keyring.json";
 /// A row was found damaged while the vault served: do not trust the store when opening.
 pub(super) const SUSPECT: &str = "store.suspect";
@@ -63,6 +64,7 @@ pub(super) struct Surroundings {
     pub(super) tuning: Tuning,
     pub(super) prints: Prints,
     pub(super) disk: Arc<DiskRoom>,
+    pub(super) anchors: Option<Anchors>,
 }
 
 /// Why a vault could not be made.
@@ -115,6 +117,7 @@ pub(super) fn create(around: &Surroundings, name: VaultName) -> Result<(), Creat
 struct Found {
     manifest: Manifest,
     keyring: Keyring,
+    heads: HeadKey,
     dir: PathBuf,
 }
 
@@ -167,11 +170,12 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
     let wrapped: WrappedKeyring = serde_json::from_slice(&wrapped).map_err(because(StopCause::Keyring))?;
     let keyring = around.root_key.open(&wrapped, name, &around.environment).map_err(because(StopCause::Keyring))?;
     let manifest = Manifest::read(&dir, keyring.manifest(), &name.to_string()).map_err(disk(StopCause::Manifest))?;
-    let found = Found { manifest: manifest.ok_or((StopCause::Manifest, None))?, keyring, dir };
+    let heads = keyring.heads(&around.environment).map_err(because(StopCause::Keyring))?;
+    let found = Found { manifest: manifest.ok_or((StopCause::Manifest, None))?, keyring, heads, dir };
 
     journal::remove_unfinished(&found.dir.join(JOURNAL)).map_err(disk(StopCause::Journal))?;
     let mut base = base(around, name, &found)?;
-    let (replayed, settling) = match catch_up(around, name, &found, &mut base) {
+    let (replayed, settling, anchor) = match catch_up(around, name, &found, &mut base) {
         Ok(caught_up) => caught_up,
         Err(failure) => {
             Store::close(Some(base.store));
@@ -209,14 +213,20 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
         ledger,
         settling,
         disk: Arc::clone(&around.disk),
+        heads: found.heads,
+        anchors: around.anchors.clone(),
+        anchored: anchor.map(|anchor| *anchor.head()),
     }));
     core.weigh();
     repost(&core, outstanding);
     Ok(core)
 }
 
-/// Replays the journal into store and ledger, counts the links, and makes durable what must be.
-fn catch_up(around: &Surroundings, name: VaultName, found: &Found, base: &mut Base) -> Result<(Replayed, Settling), Failure> {
+/// The journal's end, what has gathered since the manifest, and the newest anchor.
+type CaughtUp = (Replayed, Settling, Option<SignedHead>);
+
+/// Replays the journal into store and ledger, compares with the newest anchor, counts the links, and makes durable what must be.
+fn catch_up(around: &Surroundings, name: VaultName, found: &Found, base: &mut Base) -> Result<CaughtUp, Failure> {
     let tuning = &around.tuning;
     let Base { store, ledger, applied, from, rebuild, reach } = base;
     let mut failure = None;
@@ -242,6 +252,8 @@ fn catch_up(around: &Surroundings, name: VaultName, found: &Found, base: &mut Ba
         // The store knows frames that the journal no longer has.
         return Err((StopCause::JournalDamaged, None));
     }
+    let check = |anchors| anchors::check(anchors, &found.heads, name, ledger, applied);
+    let anchor = around.anchors.as_ref().map(check).transpose()?.flatten();
     let held = Links::held(&found.keyring, store, applied).map_err(|error| (error.cause(), Some(error.detail())))?;
     if held != applied.links && rebuild.is_none() {
         return Err((StopCause::StoreDamaged, Some("a link was lost, or one came from elsewhere".to_owned())));
@@ -263,7 +275,7 @@ fn catch_up(around: &Surroundings, name: VaultName, found: &Found, base: &mut Ba
         unmark(&found.dir).map_err(disk(StopCause::Store))?;
         (around.listen)(VaultEvent::StoreRebuilt { vault: name, frames: replayed.frames });
     }
-    Ok((replayed, settling))
+    Ok((replayed, settling, anchor))
 }
 
 /// Puts what was not published into the outbox, in order, in the place of what an earlier opening put there.

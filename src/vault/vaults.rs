@@ -8,6 +8,7 @@
 //! for a while: it stops its own tenant only. Absent: when to sweep, tend and close; the daemon's timers say so.
 
 use super::{
+    anchors::Anchors,
     close,
     core::{Core, Listener, lock},
     event::VaultEvent,
@@ -64,6 +65,8 @@ pub struct Settings {
     pub outbox: Outbox,
     /// Who hears what happens.
     pub listen: Listener,
+    /// Where tree heads are anchored, if anywhere.
+    pub anchors: Option<Anchors>,
     /// Sizes.
     pub tuning: Tuning,
 }
@@ -135,6 +138,7 @@ impl Vaults {
             listen: settings.listen,
             prints: Prints::up_to(settings.tuning.known_ids),
             tuning: settings.tuning,
+            anchors: settings.anchors,
         };
         let shared =
             Shared { around, data, slots: Mutex::default(), opening: Mutex::default(), closing: AtomicBool::new(false), _lock: lock };

@@ -183,7 +183,7 @@ fn the_doctor_names_what_is_missing_on_a_new_site_and_what_to_do() {
     assert_eq!(line("good     directory"), "good     directory      directory.json: version 1, signed, 1 principal, 0 tenants");
     assert!(line("warning  shares").ends_with("shares must not lie on the machine that serves"), "{}", done.out);
     assert!(line("failed   certificate").ends_with("broker/ca.pem holds no usable certificate"), "{}", done.out);
-    assert!(done.err.contains("1 of 11 checks failed"), "{}", done.err);
+    assert!(done.err.contains("1 of 12 checks failed"), "{}", done.err);
 
     let found: Value = serde_json::from_str(&site.run(&["doctor", "--json"]).out).unwrap();
     assert_eq!((&found["failed"], &found["warnings"]), (&1.into(), &2.into()));
@@ -200,6 +200,14 @@ fn the_doctor_names_what_is_missing_on_a_new_site_and_what_to_do() {
     assert_eq!(site.run(&["tenant", "add", "142051"]).code, 0);
     let done = site.run(&["doctor", "--open"]);
     assert!(done.out.contains("good     opening        1 vaults were opened and closed"), "{}", done.out);
+    let done = site.run(&["ledger", "key", "142051"]);
+    assert!(done.out.starts_with("nakatsugi/trial/142051+") && done.out.lines().count() == 1, "{}{}", done.out, done.err);
+    assert_eq!(site.run(&["ledger", "key", "141003"]).code, 65);
+    fs::rename(site.path("anchors"), site.path("away")).unwrap();
+    let done = site.run(&["doctor"]);
+    assert!(done.out.contains("failed   anchors        anchors: there is no such folder"), "{}", done.out);
+    assert!(done.out.contains("failed   vault          142051: the anchor folder is not there"), "{}", done.out);
+    fs::rename(site.path("away"), site.path("anchors")).unwrap();
     fs::write(site.path("data/vaults/142051/store.suspect"), "").unwrap();
     let done = site.run(&["doctor", "--open"]);
     assert!(done.out.contains("warning  opening        142051: its store was rebuilt from the journal"), "{}", done.out);

@@ -51,6 +51,7 @@ impl Stage {
             entropy: Arc::new(self.entropy.clone()),
             outbox: Outbox::new(OutboxLimits::default()),
             listen: Arc::new(|_| ()),
+            anchors: None,
             tuning: Tuning::default(),
         };
         let vaults = Vaults::new(self.filter, settings).unwrap();

@@ -206,6 +206,7 @@ async fn a_vault_is_made_once_and_a_folder_has_one_owner() {
         entropy: std::sync::Arc::new(Random::new()),
         outbox: first.outbox.clone(),
         listen: std::sync::Arc::new(|_| {}),
+        anchors: None,
         tuning: never(),
     };
     let second = Vaults::new(nakatsugi::vault::filter::install().unwrap(), settings);

@@ -5,6 +5,7 @@
 #[path = "support.rs"]
 mod support;
 
+mod anchors;
 mod answered;
 mod commit;
 mod crash;

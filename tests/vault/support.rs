@@ -9,7 +9,7 @@ use nakatsugi::{
     record::{Head, Holding, Item, ItemValue, PersonChange, PersonId, PersonNeed, Record, Replaced, Row},
     relay::ports::{Answer, Entropy, Frame, MessageKey, Parcel, Vault, VaultFault},
     tenant::TenantScope,
-    vault::{Caretaker, DiskVault, Outbox, OutboxLimits, Settings, Tuning, VaultEvent, Vaults, filter},
+    vault::{Anchors, Caretaker, DiskVault, Outbox, OutboxLimits, Settings, Tuning, VaultEvent, Vaults, filter},
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use std::{
@@ -100,7 +100,7 @@ pub(crate) fn site_with(data: &Path, tuning: Tuning, root: u8, limits: OutboxLim
     site_heard(data, tuning, root, limits, |_| {})
 }
 
-/// A site whose vaults wait while this hears what happens.
+/// A site whose vaults wait while this hears what happens. Anchors are kept in a folder beside the data, if it is there.
 pub(crate) fn site_heard(
     data: &Path,
     tuning: Tuning,
@@ -120,6 +120,7 @@ pub(crate) fn site_heard(
             heard.lock().unwrap().push(event.clone());
             hear(&event);
         }),
+        anchors: Some(data.with_extension("anchors")).filter(|folder| folder.is_dir()).map(Anchors::in_folder),
         tuning,
     };
     let vaults = Vaults::new(filter::install().unwrap(), settings).unwrap();

@@ -74,6 +74,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, outside: &mut Outside<'_
             entropy: Arc::new(SystemEntropy::open().map_err(|_| failed("no random bytes"))?),
             outbox: outbox.clone(),
             listen: Arc::new(|_| {}),
+            anchors: None,
             tuning: Tuning::default(),
         },
     );

@@ -182,6 +182,7 @@ pub(super) fn make_vaults(config: &Path) -> Result<(), CliError> {
         entropy: Arc::new(SystemEntropy::open().map_err(|_| failed("no random bytes"))?),
         outbox: Outbox::new(OutboxLimits::default()),
         listen: Arc::new(|_| {}),
+        anchors: None,
         tuning: Tuning::default(),
     };
     let vaults = Vaults::new(filter, settings).map_err(failed)?;

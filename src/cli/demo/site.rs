@@ -188,7 +188,7 @@ impl SiteFolder {
     /// [`SiteError`] names what could not be made.
     pub fn make(folder: &Path, options: &SiteOptions, layout: &Layout, endpoint: &Endpoint) -> Result<Self, SiteError> {
         let random = SystemRandom::new();
-        for name in ["keys", "peers"] {
+        for name in ["keys", "peers", "anchors"] {
             make_folder(&folder.join(name))?;
         }
         let relay: PrincipalId = RELAY.parse()?;
@@ -390,6 +390,10 @@ outbox = 10000
 [times]
 shutdown_seconds = 30
 wait_seconds = {wait}
+
+[anchors]
+folder = "anchors"
+every_seconds = 2
 "#,
         uri = layout.through.map_or_else(|| endpoint.uri.clone(), |port| format!("amqps://localhost:{port}/{VHOST}")),
         certificates = certificates.display(),

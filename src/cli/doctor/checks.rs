@@ -7,13 +7,13 @@ use crate::{
     broker::BrokerError,
     calendar::Timestamp,
     cli::{CliError, counted, left_behind},
-    config::{Broker, Configuration, read_root_key},
+    config::{self, Broker, Configuration, read_root_key},
     daemon,
     directory::{DatedKey, Directory, Principal},
     envelope::Environment,
     identifier::{MessageClass, VaultName},
     keyring::RootKey,
-    vault::{Flaw, filter, inspect},
+    vault::{Anchors, Flaw, filter, inspect},
 };
 use std::{
     fs::{self, File, TryLockError},
@@ -57,6 +57,7 @@ pub(super) fn all(config: &Path, now: Timestamp) -> Vec<Finding> {
         found.push(others(directory, now));
     }
     found.extend(secrets_left(&configuration));
+    found.push(anchors(&configuration));
     found.extend(data_folder(&configuration.data, configuration.limits.free));
     if let Some(directory) = &directory {
         found.extend(vaults(&configuration, directory, now));
@@ -142,6 +143,27 @@ fn secrets_left(configuration: &Configuration) -> Vec<Finding> {
     .collect()
 }
 
+/// Where tree heads are anchored.
+fn anchors(configuration: &Configuration) -> Finding {
+    let next = "name a folder on another volume under [anchors], then run: nakatsugi directory sign --key FILE";
+    let Some(config::Anchors { folder, every }) = &configuration.anchors else {
+        return Finding::warning("anchors", "none are kept: a restored old copy would not be noticed", next);
+    };
+    let words = format!("{}: every {} s", folder.display(), every.as_secs());
+    if !folder.is_dir() {
+        let next = "mount its volume, or make the folder if it is new; until then no vault opens";
+        return Finding::failed("anchors", format!("{}: there is no such folder", folder.display()), next);
+    }
+    if Anchors::in_folder(folder.clone()).shares_volume_with(&configuration.data) {
+        let words = format!("{words}, on the volume of the data");
+        return match configuration.env {
+            Environment::Production => Finding::warning("anchors", words, next),
+            Environment::Trial => Finding::good("anchors", words),
+        };
+    }
+    Finding::good("anchors", words)
+}
+
 fn data_folder(data: &Path, insisted: u64) -> Vec<Finding> {
     let mut found = Vec::new();
     let about = match fs::metadata(data) {
@@ -181,9 +203,10 @@ fn vaults(configuration: &Configuration, directory: &Directory, now: Timestamp) 
     let Ok(root) = read_root_key(&configuration.keys.root) else { return Vec::new() };
     let root = RootKey::from_bytes(*root);
     let (folder, environment) = (configuration.data.join("vaults"), configuration.env.to_string());
+    let anchors = configuration.anchors.as_ref().map(|anchors| Anchors::in_folder(anchors.folder.clone()));
     let mut whole = 0_usize;
     let (mut found, mut missing) = (Vec::new(), Vec::new());
-    if let Err(flaw) = inspect(&folder, VaultName::Platform, &root, &environment)
+    if let Err(flaw) = inspect(&folder, VaultName::Platform, &root, &environment, anchors.as_ref())
         && !matches!(flaw, Flaw::Missing)
     {
         let next = "what proves nothing waits until it opens: restore this vault from its backup, and keep what is there";
@@ -195,7 +218,7 @@ fn vaults(configuration: &Configuration, directory: &Directory, now: Timestamp) 
             let words = format!("{}: its journal has {} of at most {} MiB", tenant.code, journal >> 20, configuration.limits.journal >> 20);
             found.push(Finding::warning("vault", words, "give it more (journal_mebibytes), or it takes in nothing more when it is full"));
         }
-        match inspect(&folder, VaultName::Tenant(tenant.code), &root, &environment) {
+        match inspect(&folder, VaultName::Tenant(tenant.code), &root, &environment, anchors.as_ref()) {
             Ok(()) => whole += 1,
             Err(Flaw::Missing) => {
                 let today = now.day_in_japan();
@@ -208,6 +231,9 @@ fn vaults(configuration: &Configuration, directory: &Directory, now: Timestamp) 
                 format!("{}: {flaw}", tenant.code),
                 "nothing, if it opens; see the log for vault.rebuilt",
             )),
+            Err(flaw @ Flaw::Anchor(_)) => {
+                found.push(Finding::failed("vault", format!("{}: {flaw}", tenant.code), "until then its tenant is not served"));
+            }
             Err(flaw) => {
                 let next = "its tenant is not served: restore this vault from its backup, and keep what is there for whoever looks into it";
                 found.push(Finding::failed("vault", format!("{}: {flaw}", tenant.code), next));
