@@ -43,15 +43,30 @@ impl RootKey {
     /// # Errors
     /// [`KeyringError::Seal`] if the library refuses, which does not happen.
     pub fn wrap(&self, keyring: &Keyring, environment: &str, version: u32, salt: [u8; 32]) -> Result<WrappedKeyring, KeyringError> {
+        self.wrap_secrets(keyring.vault(), &keyring.secrets(), environment, version, salt)
+    }
+
+    /// Wraps what a keyring of this vault is to hold. The salt is 32 fresh random bytes.
+    ///
+    /// # Errors
+    /// As [`Self::wrap`].
+    pub fn wrap_secrets(
+        &self,
+        vault: &str,
+        secrets: &Secrets,
+        environment: &str,
+        version: u32,
+        salt: [u8; 32],
+    ) -> Result<WrappedKeyring, KeyringError> {
         let (key, nonce) = seal::once(&self.0, &salt, &[labels::WRAP, &[0], environment.as_bytes()])?;
-        let mut text = keyring.secrets().to_bytes();
-        let aad = aad(version, environment, keyring.vault());
+        let mut text = secrets.to_bytes();
+        let aad = aad(version, environment, vault);
         let tag = key.seal_in_place_separate_tag(nonce, Aad::from(aad), text.as_mut_slice()).map_err(|_| KeyringError::Seal)?;
         let mut sealed = text.to_vec();
         sealed.extend_from_slice(tag.as_ref());
         Ok(WrappedKeyring {
             format: FORMAT,
-            vault: keyring.vault().to_owned(),
+            vault: vault.to_owned(),
             environment: environment.to_owned(),
             version,
             salt: STANDARD.encode(salt),

@@ -7,9 +7,11 @@
 //! ```
 //!
 //! Always: the salt is 32 fresh random bytes, so no (k, nonce) is used twice; what was moved to another vault, tree, row or
-//! key version does not open. The caller's duty: never the same salt twice. Absent: hiding the length of a value.
+//! key version does not open. The caller's duty: never the same salt for two values. A value that is sealed again under
+//! another data key keeps its salt, by which it is known: with the other key, k and nonce are others too. Absent: hiding the
+//! length of a value.
 
-use super::{KeyringError, RowKey, labels};
+use super::{KeyVersion, KeyringError, RowKey, labels};
 use crate::wiped::Wiped;
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -20,7 +22,7 @@ use zeroize::Zeroizing;
 
 /// AES-256-GCM with HKDF-SHA-256, as above.
 pub(super) const SUITE: u8 = 1;
-/// How long the authentication tag at the end of a sealed value is.
+/// How long the tag is by which a head row recognises a value; AES-GCM's own is as long.
 pub const TAG_LEN: usize = 16;
 /// Suite, key version and salt.
 pub(super) const PREFIX_LEN: usize = 1 + 4 + 32;
@@ -42,10 +44,20 @@ impl Sealed {
         &self.0
     }
 
-    /// The authentication tag, by which a head row recognises its values; `None` if the bytes are too few.
+    /// The tag by which a head row recognises its values; `None` if the bytes are too few. It is half of the salt: it stays
+    /// when the value is sealed again under another data key.
+    ///
+    /// # Security
+    /// Every value has a salt of its own, and opens under no other: an older value of the same row has another tag.
     #[must_use]
     pub fn tag(sealed: &[u8]) -> Option<[u8; TAG_LEN]> {
-        sealed.last_chunk().copied()
+        parts(sealed).ok().and_then(|(_, salt, _)| salt.first_chunk().copied())
+    }
+
+    /// The version of the data key that a value names; `None` if it is not sealed in a way that is known here.
+    #[must_use]
+    pub fn version(sealed: &[u8]) -> Option<KeyVersion> {
+        parts(sealed).ok().map(|(version, ..)| KeyVersion(version))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A vault's keyring, opened: data keys by version, and the keys that do not rotate.
 //!
 //! Always: new values are sealed under the newest data key; values under older ones open as long as the keyring holds them.
+//! Data keys come and go while the keyring is in use: what is to be wrapped is made first, and taken up once it lies on disk.
 
 use super::{
     IndexKey, KeyringError, RowKey, Sealed, labels,
@@ -15,7 +16,11 @@ use ring::{
     hkdf::{HKDF_SHA256, Salt},
     hmac,
 };
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{PoisonError, RwLock, RwLockReadGuard},
+};
 use zeroize::Zeroizing;
 
 /// The version of a data key; with each carry-over a new one (the vault's epoch).
@@ -46,6 +51,35 @@ impl Secrets {
         Ok(bytes)
     }
 
+    /// These and one data key more, the newest, from 32 fresh random bytes.
+    #[must_use]
+    pub fn with_newer(&self, key: [u8; 32]) -> Self {
+        let mut secrets = self.clone();
+        secrets.data.insert(KeyVersion(self.newest().0.saturating_add(1)), Zeroizing::new(key));
+        secrets
+    }
+
+    /// These without any data key but the newest.
+    #[must_use]
+    pub fn newest_only(&self) -> Self {
+        let mut secrets = self.clone();
+        secrets.data.retain(|version, _| *version == self.newest());
+        secrets
+    }
+
+    /// The version of the newest data key.
+    #[must_use]
+    pub fn newest(&self) -> KeyVersion {
+        // There is always one.
+        self.data.last_key_value().map_or(KeyVersion(0), |(version, _)| *version)
+    }
+
+    /// The versions of all data keys, oldest first.
+    #[must_use]
+    pub fn versions(&self) -> Vec<KeyVersion> {
+        self.data.keys().copied().collect()
+    }
+
     /// The secrets as they are wrapped: `fixed(32) ‖ (version(4) ‖ key(32))…`.
     pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(32 + 36 * self.data.len()));
@@ -67,6 +101,12 @@ impl Secrets {
             rest = after;
         }
         (!data.is_empty()).then(|| Self { fixed: Zeroizing::new(*fixed), data })
+    }
+}
+
+impl Secrets {
+    fn newest_key(&self) -> Result<(KeyVersion, Zeroizing<[u8; 32]>), KeyringError> {
+        self.data.last_key_value().map(|(version, key)| (*version, key.clone())).ok_or(KeyringError::KeyVersion)
     }
 }
 
@@ -108,7 +148,7 @@ impl fmt::Debug for MacKey {
 /// An opened keyring.
 pub struct Keyring {
     vault: String,
-    secrets: Secrets,
+    secrets: RwLock<Secrets>,
     index: IndexKey,
     journal: MacKey,
     manifest: MacKey,
@@ -122,16 +162,33 @@ impl Keyring {
     pub fn new(vault: VaultName, secrets: Secrets) -> Result<Self, KeyringError> {
         let key = |label| secrets.derive(label).map(|bytes| hmac::Key::new(hmac::HMAC_SHA256, bytes.as_ref()));
         let (index, journal, manifest) = (key(labels::INDEX)?, key(labels::JOURNAL)?, key(labels::MANIFEST)?);
-        Ok(Self { vault: vault.to_string(), secrets, index: IndexKey(index), journal: MacKey(journal), manifest: MacKey(manifest) })
+        Ok(Self {
+            vault: vault.to_string(),
+            secrets: RwLock::new(secrets),
+            index: IndexKey(index),
+            journal: MacKey(journal),
+            manifest: MacKey(manifest),
+        })
     }
 
     /// What the root key wraps.
-    pub(super) const fn secrets(&self) -> &Secrets {
-        &self.secrets
+    #[must_use]
+    pub fn secrets(&self) -> Secrets {
+        self.held().clone()
+    }
+
+    /// Takes up other data keys, once they lie wrapped on disk.
+    pub fn take_up(&self, secrets: &Secrets) {
+        self.secrets.write().unwrap_or_else(PoisonError::into_inner).data.clone_from(&secrets.data);
+    }
+
+    fn held(&self) -> RwLockReadGuard<'_, Secrets> {
+        self.secrets.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The vault's folder name, which everything here is bound to.
-    pub(super) fn vault(&self) -> &str {
+    #[must_use]
+    pub fn vault(&self) -> &str {
         &self.vault
     }
 
@@ -158,7 +215,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError::Seal`] if the key could not be derived, which does not happen.
     pub fn heads(&self, environment: &str) -> Result<HeadKey, KeyringError> {
-        let seed = self.secrets.derive(labels::LEDGER)?;
+        let seed = self.held().derive(labels::LEDGER)?;
         HeadKey::from_seed(origin(environment, &self.vault), &seed).map_err(|_| KeyringError::Seal)
     }
 
@@ -167,8 +224,8 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError::Seal`] if the library refuses, which does not happen with values below 64 GiB.
     pub fn seal(&self, row: &RowKey, salt: &[u8; 32], value: &[u8]) -> Result<Sealed, KeyringError> {
-        let (version, key) = self.secrets.data.last_key_value().ok_or(KeyringError::KeyVersion)?;
-        seal::seal(key, version.0, &self.vault, row, salt, value)
+        let (version, key) = self.held().newest_key()?;
+        seal::seal(&key, version.0, &self.vault, row, salt, value)
     }
 
     /// Opens the value of one row.
@@ -178,14 +235,26 @@ impl Keyring {
     /// [`KeyringError::KeyVersion`] if it names a suite or key that is not known here.
     pub fn open(&self, row: &RowKey, sealed: &[u8]) -> Result<Wiped, KeyringError> {
         let parts = seal::parts(sealed)?;
-        let key = self.secrets.data.get(&KeyVersion(parts.0)).ok_or(KeyringError::KeyVersion)?;
-        seal::open(key, &self.vault, row, parts)
+        let key = self.held().data.get(&KeyVersion(parts.0)).cloned().ok_or(KeyringError::KeyVersion)?;
+        seal::open(&key, &self.vault, row, parts)
+    }
+
+    /// Seals the value of one row again, under the newest data key and with the salt it has; `None` if it is so already.
+    ///
+    /// # Errors
+    /// As [`Self::open`] and [`Self::seal`].
+    pub fn seal_again(&self, row: &RowKey, sealed: &[u8]) -> Result<Option<Sealed>, KeyringError> {
+        let (version, salt, _) = seal::parts(sealed)?;
+        if KeyVersion(version) == self.held().newest() {
+            return Ok(None);
+        }
+        self.seal(row, salt, &self.open(row, sealed)?).map(Some)
     }
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keyring({}, {:?})", self.vault, self.secrets)
+        write!(f, "Keyring({}, {:?})", self.vault, *self.held())
     }
 }
 
@@ -230,6 +299,36 @@ mod tests {
         sealed[0] = 2;
         assert_eq!(keyring.open(&row, &sealed), Err(KeyringError::Format));
         assert_eq!(keyring.open(&row, &[]), Err(KeyringError::Format));
+    }
+
+    #[test]
+    fn a_value_that_is_sealed_again_keeps_its_tag_and_opens_without_the_old_key() {
+        let keyring = keyring("142051", 1);
+        let row = Tree::Person.row(&[&[2; 16]]);
+        let old = keyring.seal(&row, &[3; 32], b"value").unwrap().into_bytes();
+        assert_eq!(keyring.seal_again(&row, &old), Ok(None));
+        keyring.take_up(&keyring.secrets().with_newer([9; 32]));
+        let new = keyring.seal_again(&row, &old).unwrap().unwrap().into_bytes();
+        assert_eq!((Sealed::version(&old), Sealed::version(&new)), (Some(KeyVersion(1)), Some(KeyVersion(2))));
+        assert_eq!((Sealed::tag(&new), new.len()), (Sealed::tag(&old), old.len()));
+        assert_eq!(keyring.open(&row, &old).unwrap().as_slice(), b"value");
+        keyring.take_up(&keyring.secrets().newest_only());
+        assert_eq!(keyring.open(&row, &old), Err(KeyringError::KeyVersion));
+        assert_eq!(keyring.open(&row, &new).unwrap().as_slice(), b"value");
+        let mut mixed = new.clone();
+        mixed[37..].copy_from_slice(&old[37..]);
+        assert_eq!(keyring.open(&row, &mixed), Err(KeyringError::Value));
+    }
+
+    #[test]
+    fn another_salt_opens_nothing() {
+        let keyring = keyring("142051", 1);
+        let row = Tree::Person.row(&[&[2; 16]]);
+        let (one, other) = ([3; 32], [4; 32]);
+        let mut older = keyring.seal(&row, &one, b"older").unwrap().into_bytes();
+        assert_ne!(Sealed::tag(&older), Sealed::tag(keyring.seal(&row, &other, b"newer").unwrap().as_bytes()));
+        older[5..37].copy_from_slice(&other);
+        assert_eq!(keyring.open(&row, &older), Err(KeyringError::Value));
     }
 
     #[test]
