@@ -27,10 +27,46 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What a letter asks, in the words of the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asks {
-    Link { person: u32, code: u32, revision: u64 },
-    Put { person: u32, category: usize, revision: u64, value: String },
-    Delete { person: u32, category: usize, revision: u64 },
-    Request { code: u32 },
+    Link {
+        person: u32,
+        code: u32,
+        revision: u64,
+    },
+    Put {
+        person: u32,
+        category: usize,
+        revision: u64,
+        value: String,
+    },
+    Delete {
+        person: u32,
+        category: usize,
+        revision: u64,
+    },
+    Request {
+        code: u32,
+    },
+    /// One row in each category for [`CROWD`](crate::traffic::CROWD) people from this one on; they come and go together.
+    Crowd {
+        first: u32,
+        revision: u64,
+        value: String,
+    },
+}
+
+impl Asks {
+    /// The same, with another body that its author might have meant; newer than anything, so that it would show.
+    pub(crate) fn with_other_body(&self) -> Self {
+        const NEWEST: u64 = 1 << 40;
+        let mut other = self.clone();
+        match &mut other {
+            Self::Link { revision, .. } | Self::Put { revision, .. } | Self::Delete { revision, .. } | Self::Crowd { revision, .. } => {
+                *revision = NEWEST
+            }
+            Self::Request { code } => *code += 1,
+        }
+        other
+    }
 }
 
 /// How many different replies a letter must have in the end.
