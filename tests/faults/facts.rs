@@ -11,7 +11,7 @@ use nakatsugi::{
     ledger::Commitment,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -83,6 +83,7 @@ pub(crate) enum Due {
 /// A letter.
 #[derive(Debug, Clone)]
 pub(crate) struct Fact {
+    pub(crate) tenant: TenantCode,
     pub(crate) asks: Asks,
     pub(crate) due: Due,
     /// Before the first of its bytes left.
@@ -124,7 +125,7 @@ impl Facts {
 
     /// Notes a letter before it leaves.
     pub(crate) fn note(&self, letter: &Letter, asks: Asks, due: Due) {
-        let fact = Fact { asks, due, sent: Instant::now(), confirmed: None };
+        let fact = Fact { tenant: letter.tenant, asks, due, sent: Instant::now(), confirmed: None };
         self.table().facts.entry(letter.id).or_insert(fact);
     }
 
@@ -168,6 +169,13 @@ impl Facts {
             fact.confirmed.is_some() && table.replies.get(id).map_or(0, BTreeMap::len) < due
         };
         table.facts.iter().filter(|(id, fact)| lacks(id, fact)).map(|(id, _)| *id).collect()
+    }
+
+    /// The towns whose letters they are.
+    pub(crate) fn unanswered_towns(&self) -> BTreeSet<TenantCode> {
+        let left = self.unanswered();
+        let table = self.table();
+        left.iter().map(|id| table.facts[id].tenant).collect()
     }
 
     /// Waits until every letter has what is due; says what lacks it after that time.
