@@ -118,9 +118,14 @@ pub(crate) async fn folders_swapped(ground: &mut Ground, dice: &mut Dice, times:
         match &seen[0] {
             Seen::Stopped(_) => {
                 ground.kill();
-                for (path, kept) in [(&one, &kept[0]), (&other, &kept[1])] {
-                    remove(path);
-                    fs::rename(kept, path).unwrap();
+                // The other town was served meanwhile, unless it was harmed, too.
+                remove(&one);
+                fs::rename(&kept[0], &one).unwrap();
+                if round % 2 == 0 {
+                    remove(&other);
+                    fs::rename(&kept[1], &other).unwrap();
+                } else {
+                    remove(&kept[1]);
                 }
                 ground.start().await;
             }
