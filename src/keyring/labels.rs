@@ -10,7 +10,7 @@ pub(super) const SEAL: &[u8] = b"nakatsugi/keyring/seal/v1";
 pub(super) const INDEX: &[u8] = b"nakatsugi/keyring/index/v1";
 /// Tags of journal groups and segments: `HKDF(∅, fixed key, JOURNAL)`.
 pub(super) const JOURNAL: &[u8] = b"nakatsugi/keyring/journal/v1";
-/// The tag of the manifest: `HKDF(∅, fixed key, MANIFEST)`.
+/// Tags of the manifest, and of the store's sentinel, which begins with other bytes: `HKDF(∅, fixed key, MANIFEST)`.
 pub(super) const MANIFEST: &[u8] = b"nakatsugi/keyring/manifest/v1";
 /// The seed of the key that signs tree heads: `HKDF(∅, fixed key, LEDGER)`.
 pub(super) const LEDGER: &[u8] = b"nakatsugi/keyring/ledger/v1";

@@ -204,7 +204,7 @@ impl Keyring {
         &self.journal
     }
 
-    /// Authenticates the manifest.
+    /// Authenticates the manifest, and the sentinel of the store.
     #[must_use]
     pub const fn manifest(&self) -> &MacKey {
         &self.manifest

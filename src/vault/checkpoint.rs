@@ -176,7 +176,7 @@ pub(super) fn finish_cut(
     ledger: &mut LedgerFiles,
     cut: &Cut,
 ) -> Result<(), CutError> {
-    store.seal_up_to(Sentinel::of(&cut.position)).map_err(CutError::Store)?;
+    store.seal_up_to(Sentinel::of(&cut.position), key).map_err(CutError::Store)?;
     let manifest = Manifest {
         format: manifest::FORMAT,
         vault: vault.to_string(),

@@ -311,7 +311,7 @@ fn trusted(around: &Surroundings, found: &Found) -> Result<Result<Base, RebuildR
         return Ok(Err(RebuildReason::Behind));
     }
     let opened = Store::open(around.filter, &dir.join(STORE), around.tuning.cache_bytes)
-        .and_then(|store| Ok((store.sentinel()?, outstanding(&store)?, store)));
+        .and_then(|store| Ok((store.sentinel(found.keyring.manifest())?, outstanding(&store)?, store)));
     let (sentinel, outstanding, store) = match opened {
         Ok(opened) => opened,
         Err(error) if error.cause() == StopCause::StoreDamaged => return Ok(Err(RebuildReason::Unreadable)),

@@ -10,7 +10,7 @@ use super::{
     manifest::{Position, sync_dir},
 };
 use crate::{
-    keyring::{RowKey, Tree},
+    keyring::{MacKey, RowKey, Tree},
     relay::ports::StopCause,
 };
 use sled::{Db, IVec, Mode};
@@ -34,6 +34,9 @@ pub(super) enum StoreError {
     /// Sled panicked: its files are damaged.
     #[error("the store is damaged")]
     Panicked,
+    /// Its sentinel is not of this vault: it is another's store.
+    #[error("the store is not this vault's")]
+    Foreign,
     /// A page became a blob file, which sled never syncs.
     #[error("the store made a blob file")]
     Blob,
@@ -47,7 +50,7 @@ impl StoreError {
     pub(super) fn detail(&self) -> String {
         match self {
             Self::Sled(sled::Error::Io(error)) | Self::Folder(error) => format!("{self}: {error}"),
-            Self::Sled(_) | Self::Panicked | Self::Blob => self.to_string(),
+            Self::Sled(_) | Self::Panicked | Self::Foreign | Self::Blob => self.to_string(),
         }
     }
 
@@ -60,7 +63,7 @@ impl StoreError {
                 _ => StopCause::Store,
             },
             // Besides corruption: another segment size than ever used here, or a bug that sled noticed in itself.
-            Self::Sled(_) | Self::Panicked => StopCause::StoreDamaged,
+            Self::Sled(_) | Self::Panicked | Self::Foreign => StopCause::StoreDamaged,
             Self::Blob => StopCause::Store,
         }
     }
@@ -80,6 +83,26 @@ pub(super) struct Sentinel {
 }
 
 impl Sentinel {
+    /// `sentinel = sequence(8) ‖ tag of the group(32) ‖ MAC[manifest key](label ‖ sequence ‖ tag of the group)`
+    const LABEL: &[u8] = b"store/sentinel\0";
+
+    fn encode(&self, key: &MacKey) -> Vec<u8> {
+        let mut value = Vec::new();
+        value.u64(self.sequence);
+        value.extend_from_slice(&self.tag);
+        let tag = key.tag(&[Self::LABEL, &value]);
+        value.extend_from_slice(&tag);
+        value
+    }
+
+    // SECURITY: a store that is ahead of the manifest cannot be compared with anything: it must be this vault's by itself, or
+    // another vault's, in which this one's rows are simply missing, could pass for it.
+    fn decode(key: &MacKey, value: &[u8]) -> Option<Self> {
+        let mut from = Take(value);
+        let sentinel = Self { sequence: from.u64()?, tag: from.array()? };
+        (sentinel.encode(key) == value).then_some(sentinel)
+    }
+
     pub(super) const fn of(position: &Position) -> Self {
         Self { sequence: position.sequence, tag: position.tag }
     }
@@ -173,11 +196,8 @@ impl Store {
     }
 
     /// Writes the sentinel behind all rows and makes everything durable.
-    pub(super) fn seal_up_to(&self, sentinel: Sentinel) -> Result<(), StoreError> {
-        let mut value = Vec::new();
-        value.u64(sentinel.sequence);
-        value.extend_from_slice(&sentinel.tag);
-        guarded(|| self.db.insert(Tree::Sentinel.row(&[]).as_bytes(), value))?;
+    pub(super) fn seal_up_to(&self, sentinel: Sentinel, key: &MacKey) -> Result<(), StoreError> {
+        guarded(|| self.db.insert(Tree::Sentinel.row(&[]).as_bytes(), sentinel.encode(key)))?;
         guarded(|| self.db.flush())?;
         match fs::read_dir(self.path.join("blobs"))?.next() {
             Some(_) => Err(StoreError::Blob),
@@ -186,12 +206,12 @@ impl Store {
     }
 
     /// How far the store is; `None` if it never saw a checkpoint.
-    pub(super) fn sentinel(&self) -> Result<Option<Sentinel>, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Foreign`] if it is not this vault's.
+    pub(super) fn sentinel(&self, key: &MacKey) -> Result<Option<Sentinel>, StoreError> {
         let value = self.row(&Tree::Sentinel.row(&[]))?;
-        Ok(value.and_then(|value| {
-            let mut from = Take(&value);
-            Some(Sentinel { sequence: from.u64()?, tag: from.array()? })
-        }))
+        value.map(|value| Sentinel::decode(key, &value).ok_or(StoreError::Foreign)).transpose()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::profile::{Fault, Profile};
 use ring::rand::{SecureRandom as _, SystemRandom};
+use std::time::Duration;
 
 /// Options of the standard test harness that take a value.
 const FOREIGN: [&str; 7] = ["--test-threads", "--format", "--color", "--logfile", "--skip", "--shuffle-seed", "-Z"];
@@ -69,6 +70,11 @@ impl Arguments {
         }
         let named = self.only.iter().any(|only| *only == full || only == fault.name);
         self.times.unwrap_or_else(|| fault.times(self.profile).max(u32::from(named)))
+    }
+
+    /// How long one fault may take.
+    pub(crate) fn longest(&self) -> Duration {
+        if self.times.is_some() { Profile::Release } else { self.profile }.longest()
     }
 
     /// How to see this fault again.

@@ -11,7 +11,7 @@ use nakatsugi::{
     ledger::Commitment,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -27,10 +27,46 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What a letter asks, in the words of the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asks {
-    Link { person: u32, code: u32, revision: u64 },
-    Put { person: u32, category: usize, revision: u64, value: String },
-    Delete { person: u32, category: usize, revision: u64 },
-    Request { code: u32 },
+    Link {
+        person: u32,
+        code: u32,
+        revision: u64,
+    },
+    Put {
+        person: u32,
+        category: usize,
+        revision: u64,
+        value: String,
+    },
+    Delete {
+        person: u32,
+        category: usize,
+        revision: u64,
+    },
+    Request {
+        code: u32,
+    },
+    /// One row in each category for [`CROWD`](crate::traffic::CROWD) people from this one on; they come and go together.
+    Crowd {
+        first: u32,
+        revision: u64,
+        value: String,
+    },
+}
+
+impl Asks {
+    /// The same, with another body that its author might have meant; newer than anything, so that it would show.
+    pub(crate) fn with_other_body(&self) -> Self {
+        const NEWEST: u64 = 1 << 40;
+        let mut other = self.clone();
+        match &mut other {
+            Self::Link { revision, .. } | Self::Put { revision, .. } | Self::Delete { revision, .. } | Self::Crowd { revision, .. } => {
+                *revision = NEWEST
+            }
+            Self::Request { code } => *code += 1,
+        }
+        other
+    }
 }
 
 /// How many different replies a letter must have in the end.
@@ -47,6 +83,7 @@ pub(crate) enum Due {
 /// A letter.
 #[derive(Debug, Clone)]
 pub(crate) struct Fact {
+    pub(crate) tenant: TenantCode,
     pub(crate) asks: Asks,
     pub(crate) due: Due,
     /// Before the first of its bytes left.
@@ -88,7 +125,7 @@ impl Facts {
 
     /// Notes a letter before it leaves.
     pub(crate) fn note(&self, letter: &Letter, asks: Asks, due: Due) {
-        let fact = Fact { asks, due, sent: Instant::now(), confirmed: None };
+        let fact = Fact { tenant: letter.tenant, asks, due, sent: Instant::now(), confirmed: None };
         self.table().facts.entry(letter.id).or_insert(fact);
     }
 
@@ -132,6 +169,13 @@ impl Facts {
             fact.confirmed.is_some() && table.replies.get(id).map_or(0, BTreeMap::len) < due
         };
         table.facts.iter().filter(|(id, fact)| lacks(id, fact)).map(|(id, _)| *id).collect()
+    }
+
+    /// The towns whose letters they are.
+    pub(crate) fn unanswered_towns(&self) -> BTreeSet<TenantCode> {
+        let left = self.unanswered();
+        let table = self.table();
+        left.iter().map(|id| table.facts[id].tenant).collect()
     }
 
     /// Waits until every letter has what is due; says what lacks it after that time.

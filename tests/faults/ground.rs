@@ -43,6 +43,8 @@ pub(crate) struct Ground {
     pub(crate) dead: usize,
     /// Events that tell of an error which the fault is meant to cause.
     pub(crate) meant: Vec<&'static str>,
+    /// The next fault gets another ground.
+    pub(crate) worn: bool,
     errors: Vec<Value>,
 }
 
@@ -53,7 +55,7 @@ impl Ground {
         let stage = Stage::build("faults", &TOWNS, &layout, |site| wire.lead_to(site.node().port())).await;
         let traffic = Traffic::new(&stage, &Self::tenants());
         let running = stage.serve().await;
-        Self { stage, wire, traffic, running, dead: 0, meant: Vec::new(), errors: Vec::new() }
+        Self { stage, wire, traffic, running, dead: 0, meant: Vec::new(), worn: false, errors: Vec::new() }
     }
 
     pub(crate) fn tenants() -> [TenantCode; 2] {

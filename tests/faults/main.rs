@@ -16,6 +16,7 @@ mod facts;
 #[path = "../support/graveyard.rs"]
 mod graveyard;
 mod ground;
+#[expect(dead_code, reason = "the tests of the way use the rest")]
 #[path = "../support/ledger.rs"]
 mod ledger;
 mod messages;
@@ -36,11 +37,14 @@ use dice::Dice;
 use futures_util::FutureExt as _;
 use ground::Ground;
 use profile::Fault;
-use std::{panic::AssertUnwindSafe, process::ExitCode, time::Duration};
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+    time::Duration,
+};
 use tokio::time::{Instant, timeout};
 
-/// No fault may hang the campaign.
-const LONGEST: Duration = Duration::from_secs(3 * 60 * 60);
 /// Complaints that are printed of one fault.
 const PRINTED: usize = 12;
 
@@ -98,17 +102,21 @@ async fn campaign(arguments: &Arguments) -> Sum {
             continue;
         }
         let from = Instant::now();
-        let mut here = match ground.take() {
-            Some(ground) => ground,
-            None => Ground::build().await,
-        };
-        let before = here.traffic.facts.confirmed();
-        let (verdict, happened) = suffer(&mut here, fault, times, arguments.seed).await;
-        let acknowledged = here.traffic.facts.confirmed() - before;
+        let before = ground.as_ref().map_or(0, |ground| ground.traffic.facts.confirmed());
+        let (mut verdict, happened) = suffer(&mut ground, fault, times, arguments).await;
+        let acknowledged = ground.as_ref().map_or(0, |ground| ground.traffic.facts.confirmed() - before);
+        let whole = verdict.complaints.is_empty();
+        if !whole && let Some(ground) = ground.take() {
+            // What leaked before it is left is searched for, too.
+            verdict.join(searched(&ground));
+            ground.leave(fault.name);
+        }
+        if let Some(worn) = ground.take_if(|ground| ground.worn) {
+            verdict.join(searched(&worn));
+        }
         sum.faults += happened;
         sum.acknowledged += acknowledged;
         sum.add(&verdict);
-        let whole = verdict.complaints.is_empty();
         println!(
             "{} {} · {happened} × · {acknowledged} acknowledged, {} lost, {} twice, {} leaked · {:.1} s",
             if whole { "ok    " } else { "FAILED" },
@@ -118,49 +126,57 @@ async fn campaign(arguments: &Arguments) -> Sum {
             verdict.leaked,
             from.elapsed().as_secs_f32(),
         );
-        if whole {
-            ground = Some(here);
-        } else {
-            verdict
-                .complaints
-                .iter()
-                .take(PRINTED)
-                .for_each(|complaint| println!("       {}", complaint.chars().take(600).collect::<String>()));
+        print(&verdict);
+        if !whole {
             println!("       again: {}", arguments.again(fault));
-            here.leave(fault.name);
         }
     }
     if let Some(ground) = ground {
-        let verdict = ground.search();
-        verdict.complaints.iter().take(PRINTED).for_each(|complaint| println!("       {complaint}"));
+        let verdict = searched(&ground);
+        print(&verdict);
         sum.add(&verdict);
     }
     sum
 }
 
-/// Lets a fault happen, heals, and checks. A panic is a failure like any other.
-async fn suffer(ground: &mut Ground, fault: &Fault, times: u32, seed: u64) -> (Verdict, u32) {
-    let mut dice = Dice::of(seed, &fault.full_name());
+fn print(verdict: &Verdict) {
+    let shortened = verdict.complaints.iter().map(|complaint| complaint.chars().take(600).collect::<String>());
+    shortened.take(PRINTED).for_each(|complaint| println!("       {complaint}"));
+}
+
+fn searched(ground: &Ground) -> Verdict {
+    catch_unwind(AssertUnwindSafe(|| ground.search())).unwrap_or_else(|panic| failed(panic.as_ref()))
+}
+
+/// Lets a fault happen on the ground, which is made where there is none; heals, and checks. A panic is a failure like any other.
+async fn suffer(ground: &mut Option<Ground>, fault: &Fault, times: u32, arguments: &Arguments) -> (Verdict, u32) {
+    let mut dice = Dice::of(arguments.seed, &fault.full_name());
     let whole = async {
+        let ground = match ground {
+            Some(ground) => ground,
+            None => ground.insert(Ground::build().await),
+        };
         let happened = (fault.way)(ground, &mut dice, times).await;
         let verdict = ground.heal().await;
-        if verdict.complaints.is_empty() {
+        if verdict.complaints.is_empty() && !ground.worn {
             ground.start().await;
         }
         (verdict, happened)
     };
-    match timeout(LONGEST, AssertUnwindSafe(whole).catch_unwind()).await {
+    match timeout(arguments.longest(), AssertUnwindSafe(whole).catch_unwind()).await {
         Ok(Ok(done)) => done,
-        Ok(Err(panic)) => {
-            let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-            let mut verdict = Verdict::default();
-            verdict.wrong(text.unwrap_or_else(|| "it panicked".to_owned()));
-            (verdict, 0)
-        }
+        Ok(Err(panic)) => (failed(panic.as_ref()), 0),
         Err(_) => {
             let mut verdict = Verdict::default();
             verdict.wrong("it takes too long".to_owned());
             (verdict, 0)
         }
     }
+}
+
+fn failed(panic: &(dyn Any + Send)) -> Verdict {
+    let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+    let mut verdict = Verdict::default();
+    verdict.wrong(text.unwrap_or_else(|| "it panicked".to_owned()));
+    verdict
 }

@@ -67,9 +67,10 @@ pub(crate) async fn repeated(ground: &mut Ground, dice: &mut Dice, times: u32) -
 pub(crate) async fn same_id_other_body(ground: &mut Ground, dice: &mut Dice, times: u32) -> u32 {
     for _ in 0..times {
         let sending = ground.traffic.burst(&ground.stage, dice, BATCH);
-        for person in 0..3 {
-            let (place, id) = (dice.below(2) as usize, ground.stage.id());
-            let (asks, other) = (Asks::Request { code: person }, Asks::Request { code: person + 1 });
+        for kind in 0..4 {
+            let id = ground.stage.id();
+            let (place, asks) = ground.traffic.ask_kind(dice, kind);
+            let other = asks.with_other_body();
             let (first, second) = (ground.traffic.write(id, place, &asks), ground.traffic.write(id, place, &other));
             ground.traffic.send(place, &first, &asks, Due::AnswerAndConflicts(1)).await;
             // Either may be handled first once both lie in the queue: it must be this one.

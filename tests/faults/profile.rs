@@ -1,7 +1,7 @@
 //! Which faults there are, and how often each happens in which profile.
 
 use crate::{broker, dice::Dice, disk, ground::Ground, messages, process};
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 /// How long one may wait for the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,15 @@ impl Profile {
             "release" => Some(Self::Release),
             _ => None,
         }
+    }
+
+    /// No fault may hang the campaign.
+    pub(crate) const fn longest(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Commit => 3 * 60,
+            Self::Nightly => 60 * 60,
+            Self::Release => 3 * 60 * 60,
+        })
     }
 }
 
@@ -74,6 +83,13 @@ pub(crate) const FAULTS: &[Fault] = faults![
     disk::sync_fails [2, 40, 120],
     disk::sync_is_slow [1, 20, 60],
     disk::two_daemons [1, 10, 30],
+    disk::full_while_running [1, 10, 30],
+    disk::full_at_start [1, 6, 20],
+    disk::write_cut_short [1, 10, 30],
+    disk::file_damaged [5, 100, 300],
+    disk::folders_swapped [2, 20, 60],
+    disk::vault_rolled_back [1, 2, 6],
+    disk::power_fails [0, 10, 50],
     broker::killed_and_restarted [1, 20, 60],
     broker::cut_before_the_confirm [4, 100, 300],
     broker::cut_and_slow [3, 60, 200],

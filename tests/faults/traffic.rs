@@ -24,6 +24,10 @@ use tokio::{sync::Semaphore, task::JoinSet};
 pub(crate) const PEOPLE: u32 = 4;
 /// Codes that one person may have.
 const CODES: u32 = 2;
+/// People whose rows go into one message.
+pub(crate) const CROWD: u32 = 166;
+/// The first of the crowd's people; nobody before is one of them.
+const CROWD_FROM: u32 = 1_000;
 /// Letters on their way to the broker at once.
 const UNDER_WAY: usize = 48;
 
@@ -81,13 +85,23 @@ impl Traffic {
     /// The speaker of a letter of this type.
     pub(crate) fn speaker(&self, town: usize, asks: &Asks) -> &Speaker {
         match asks {
-            Asks::Link { .. } | Asks::Put { .. } | Asks::Delete { .. } => &self.towns[town].speaker,
+            Asks::Link { .. } | Asks::Put { .. } | Asks::Delete { .. } | Asks::Crowd { .. } => &self.towns[town].speaker,
             Asks::Request { .. } => &self.disclosure,
         }
     }
 
     /// What somebody might ask next.
     pub(crate) fn ask(&mut self, dice: &mut Dice) -> (usize, Asks) {
+        let turn = self.serial;
+        self.ask_in_turn(dice, turn)
+    }
+
+    /// A link, a put, a delete or a request.
+    pub(crate) fn ask_kind(&mut self, dice: &mut Dice, kind: usize) -> (usize, Asks) {
+        self.ask_in_turn(dice, [0, 1, 6, 8][kind])
+    }
+
+    fn ask_in_turn(&mut self, dice: &mut Dice, turn: u64) -> (usize, Asks) {
         self.serial += 1;
         let place = dice.below(u32::try_from(self.towns.len()).unwrap()) as usize;
         let person = dice.below(PEOPLE);
@@ -99,7 +113,7 @@ impl Traffic {
             // Now and then an old one, or one that was there already.
             if dice.below(6) == 0 { newest.saturating_sub(u64::from(dice.below(3))).max(1) } else { *newest }
         };
-        let asks = match self.serial % 20 {
+        let asks = match turn % 20 {
             0 | 7 | 13 => Asks::Link { person, revision: revision(3), code: 0 },
             1..=5 => {
                 Asks::Put { person, category, revision: revision(category), value: format!("{} {}", town.canary, letters(self.serial)) }
@@ -137,10 +151,37 @@ impl Traffic {
 
     /// Sends so many letters, a few dozen at a time, in no order.
     pub(crate) fn burst(&mut self, stage: &Stage, dice: &mut Dice, count: usize) -> Burst {
+        let all: Vec<_> = (0..count).map(|_| self.ask(dice)).collect();
+        self.dispatch(stage, all)
+    }
+
+    /// Writes the rows of so many people of the first town, all of them anew each time. At first the crowds' first are linked.
+    pub(crate) fn crowd(&mut self, stage: &Stage, people: u32) -> Burst {
+        let mut all = Vec::new();
+        for first in crowds(people) {
+            self.serial += 1;
+            let town = &mut self.towns[0];
+            let revision = town.revisions.entry((first, 0)).or_default();
+            *revision += 1;
+            if *revision == 1 {
+                all.push((0, Asks::Link { person: first, code: first, revision: 1 }));
+            }
+            let value = format!("{} {}", town.canary, letters(self.serial));
+            all.push((0, Asks::Crowd { first, revision: *revision, value }));
+        }
+        self.dispatch(stage, all)
+    }
+
+    /// Asks for the records of the first of each crowd.
+    pub(crate) async fn look_at_crowd(&mut self, stage: &Stage, people: u32) {
+        let all = crowds(people).map(|code| (0, Asks::Request { code })).collect();
+        self.dispatch(stage, all).confirmed().await;
+    }
+
+    fn dispatch(&self, stage: &Stage, all: Vec<(usize, Asks)>) -> Burst {
         let gate = Arc::new(Semaphore::new(UNDER_WAY));
         let mut sending = JoinSet::new();
-        for _ in 0..count {
-            let (place, asks) = self.ask(dice);
+        for (place, asks) in all {
             let letter = self.write(stage.id(), place, &asks);
             let (publisher, facts) = (Arc::clone(&self.speaker(place, &asks).publisher), self.facts.clone());
             let gate = Arc::clone(&gate);
@@ -171,6 +212,10 @@ impl Traffic {
     }
 }
 
+fn crowds(people: u32) -> impl Iterator<Item = u32> {
+    (CROWD_FROM..CROWD_FROM + people).step_by(CROWD as usize)
+}
+
 /// Digits could be somebody's number.
 fn letters(serial: u64) -> String {
     serial.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
@@ -189,6 +234,16 @@ fn body(tenant: TenantCode, asks: &Asks, at: Timestamp) -> (MessageType, Value) 
             row["revision"] = json!(revision);
             row["record"]["items"][0]["value"] = json!(value);
             (MessageType::RecordPut, json!({ "rows": [row] }))
+        }
+        Asks::Crowd { first, revision, value } => {
+            let people = *first..*first + CROWD;
+            let rows = people.flat_map(|person| categories.iter().map(move |category| (person, category))).map(|(person, category)| {
+                let mut row = resident(person).row(category, Shown::Now, at);
+                row["revision"] = json!(revision);
+                row["record"]["items"][0]["value"] = json!(value);
+                row
+            });
+            (MessageType::RecordPut, json!({ "rows": rows.collect::<Vec<_>>() }))
         }
         Asks::Delete { person, category, revision } => {
             let row = json!({

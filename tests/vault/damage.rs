@@ -193,6 +193,30 @@ async fn an_older_store_put_in_place_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_store_of_another_vault_is_rebuilt_even_where_it_is_ahead() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = vault_with_twenty(dir.path()).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = vault_with_twenty(elsewhere.path()).await;
+    {
+        // The other one is made further: behind what ours has as its checkpoint, and behind the end of its journal.
+        let site = site(elsewhere.path(), never());
+        let vault = site.vault().await;
+        for number in 20..40 {
+            vault.commit(frame(number, 100, 1_000)).await.unwrap();
+        }
+        vault.care.checkpoint().await.unwrap();
+        drop(vault);
+        site.kill();
+    }
+    fs::remove_dir_all(folder.join("store")).unwrap();
+    copy(&other.join("store"), &folder.join("store"));
+    let site = site(dir.path(), never());
+    assert_all(&site.vault().await, 20);
+    assert_eq!(site.events()[0], VaultEvent::StoreRebuilding { vault: tenant(), reason: RebuildReason::Unreadable });
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_row_missing_or_old_while_serving_stops_the_vault_which_then_rebuilds() {
     for case in 0..3 {
         let dir = tempfile::tempdir().unwrap();

@@ -1,11 +1,19 @@
 //! Family `disk`: what is written is not written, or not by whom it should be.
 
+mod damage;
+mod power;
+mod room;
+mod volume;
+
 use crate::{
     dice::Dice,
     ground::Ground,
     process::injected,
     stage::{BINARY, PATIENCE},
 };
+pub(crate) use damage::{file_damaged, folders_swapped, vault_rolled_back};
+pub(crate) use power::power_fails;
+pub(crate) use room::{full_at_start, full_while_running, write_cut_short};
 use std::{process::Command, time::Duration};
 use tokio::time::{Instant, sleep};
 
