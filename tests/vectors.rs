@@ -6,73 +6,17 @@
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test stops at what is not as it must be")]
 
+#[path = "support/vectors.rs"]
+mod vectors;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use nakatsugi::{
-    calendar::Timestamp,
-    command::Command,
-    directory::{Authority, Catalogue, Digests, Directory, Document, catalogue},
-    envelope::{self, Claims, DecryptionKey, Environment, Limits, SigningKey, SuitePolicy, claims_digest, strict_json},
+    envelope::{self, Claims, DecryptionKey, Limits, SigningKey, SuitePolicy, claims_digest, strict_json},
     ledger::{Commitment, Promise, Salt, Sealing},
     relay::{Disposition, Failure},
-    tenant::Verified,
 };
-use ring::rand::SystemRandom;
 use serde_json::Value;
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
-
-struct World {
-    now: Timestamp,
-    decryption: DecryptionKey,
-    directory: Arc<Directory>,
-}
-
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schemas/vectors")
-}
-
-fn read(path: &str) -> Value {
-    serde_json::from_slice(&fs::read(folder().join(path)).unwrap()).unwrap()
-}
-
-/// The vectors of a folder whose names begin so, by name.
-fn cases(kind: &str, prefix: &str) -> BTreeMap<String, Value> {
-    let names = fs::read_dir(folder().join(kind)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.starts_with(prefix)).map(|name| (name.clone(), read(&format!("{kind}/{name}")))).collect()
-}
-
-impl World {
-    fn new() -> Self {
-        let keys = read("keys.json");
-        let authority = SigningKey::from_jwk(&keys["authority"].to_string()).unwrap();
-        let mut document = Document::parse(read("accept/directory.json")["instance"].to_string().as_bytes()).unwrap();
-        document.files = Digests::of(catalogue::TYPICAL.as_bytes(), b"");
-        document.check(&Catalogue::parse(catalogue::TYPICAL.as_bytes()).unwrap()).unwrap();
-        let (bytes, signature) = document.sign(&authority, &SystemRandom::new()).unwrap();
-        let authority = Authority { key: &authority.public(), env: Environment::Trial };
-        Self {
-            now: Timestamp::from_seconds(keys["now"].as_i64().unwrap()),
-            decryption: DecryptionKey::from_jwk(&keys["relay"]["decryption"].to_string()).unwrap(),
-            directory: Arc::new(Directory::open(&bytes, &signature, catalogue::TYPICAL.as_bytes(), authority).unwrap()),
-        }
-    }
-
-    /// The way up to the command.
-    fn take(&self, body: &[u8]) -> Result<(Verified, Command), Failure> {
-        let limits = Limits::default();
-        let key = |kid: &_| (kid == self.decryption.kid()).then_some(&self.decryption);
-        let decrypted = envelope::decrypt(body, key, &SuitePolicy::default(), &limits)?;
-        let verified = Verified::verify(decrypted, Arc::clone(&self.directory), &limits, self.now)?;
-        let command = Command::decode(verified.kind(), verified.body())?;
-        Ok((verified, command))
-    }
-}
-
-fn envelope(case: &Value) -> Vec<u8> {
-    match &case["envelope"] {
-        Value::String(text) => text.clone().into_bytes(),
-        repeated => repeated["repeat"].as_str().unwrap().repeat(repeated["times"].as_u64().unwrap().try_into().unwrap()).into_bytes(),
-    }
-}
+use vectors::{World, cases, envelope, read};
 
 #[test]
 fn every_accepted_envelope_says_what_its_vector_says() {
