@@ -13,7 +13,7 @@ pub enum BrokerError {
     #[error("a broker's address is amqps://host:port/virtual-host, without user and password")]
     Address,
     /// A file of certificates, keys or revocations cannot be read.
-    #[error("{path} holds no usable {what}")]
+    #[error("{path}: {}", unusable(what, source))]
     Credentials {
         /// Which file.
         path: PathBuf,
@@ -68,6 +68,14 @@ pub enum BrokerError {
         /// The broker's words.
         reason: String,
     },
+}
+
+/// A file that is not there, or one that holds something else.
+fn unusable(what: &str, source: &rustls::pki_types::pem::Error) -> String {
+    match source {
+        rustls::pki_types::pem::Error::Io(error) => format!("cannot be read: {error}"),
+        _ => format!("holds no usable {what}"),
+    }
 }
 
 /// The first few of many, and how many more there are.

@@ -1,7 +1,7 @@
 //! `nakatsugi ask`: one message as a principal, and its reply.
 //!
 //! Always: what is printed decrypted with the principal's key and verified under the relay's. The principal's queue belongs to
-//! this command while it runs: replies to other messages stay in the queue.
+//! this command while it runs: replies to other messages stay in the queue. A denial is printed, and ends with 69.
 
 use super::{CliError, Outside, peer::Peer, validate};
 use crate::{
@@ -31,12 +31,12 @@ pub struct Arguments {
     #[arg(long, value_name = "CODE")]
     pub tenant: TenantCode,
     /// The type of the message.
-    #[arg(value_name = "TYPE", value_parser = super::message_type())]
+    #[arg(value_name = "TYPE", value_parser = super::command_type())]
     pub kind: MessageType,
     /// The file with the body, as JSON; `-` for the input.
     #[arg(value_name = "BODY")]
     pub body: PathBuf,
-    /// The message's id; a new one if left out. The same id with the same body is answered with the same reply.
+    /// The id of an earlier message, as it was shown: with the same body it is the same message, and gets the same reply.
     #[arg(long, value_name = "UUID")]
     pub id: Option<MessageId>,
     /// How many seconds to wait for the reply.
@@ -54,13 +54,21 @@ pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<()
     if let Some(message) = validate::body_fault(arguments.kind, body.get())? {
         return Err(CliError::Body { path: arguments.body.clone(), message });
     }
-    let id = arguments.id.unwrap_or_else(|| MessageId::from_random(outside.entropy.half()));
     let now = outside.clock.now();
-    let times = (now, now.plus_seconds(lifetime(arguments.kind).min(600)));
+    let id = arguments.id.unwrap_or_else(|| {
+        let [random @ .., _, _, _, _, _, _] = outside.entropy.half();
+        MessageId::dated(now, &random)
+    });
+    // The id says when its message was first made, so that the same message can be made again.
+    let issued = id.made().unwrap_or(now);
+    let times = (issued, issued.plus_seconds(lifetime(arguments.kind).min(600)));
     let letter = peer.write(id, arguments.tenant, arguments.kind, times, &body).map_err(CliError::Seal)?;
 
+    let no_reply = || CliError::NoReply { id, seconds: arguments.within };
     let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(CliError::Runtime)?;
     let reply = runtime.block_on(async {
+        // What is wrong on our side or at the broker is said now; later it would look like a reply that does not come.
+        peer.reach().await.map_err(CliError::of(&peer.broker()))?;
         let quiet: Observer = Arc::new(|_| {});
         let publisher = peer.publisher(Arc::clone(&quiet));
         let (_intake, mut replies) = peer.intake(64, quiet);
@@ -69,7 +77,7 @@ pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<()
             letter.send(&publisher).await.map_err(CliError::Unsent)?;
             if io::stderr().is_terminal() {
                 // For whoever watches; nobody misses a line that could not be shown.
-                let _ = writeln!(io::stderr(), "sent; waiting for the reply, {} seconds at most", arguments.within);
+                let _ = writeln!(io::stderr(), "sent as {id}; waiting for the reply, {} seconds at most", arguments.within);
             }
             while let Some(delivery) = replies.recv().await {
                 // The broker does not vouch for the property; the claim inside decides.
@@ -83,20 +91,24 @@ pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<()
                     return Ok(reply);
                 }
             }
-            Err(CliError::NoReply(arguments.within))
+            Err(no_reply())
         });
-        answered.await.unwrap_or(Err(CliError::NoReply(arguments.within)))
+        answered.await.unwrap_or_else(|_| Err(no_reply()))
     })?;
+    let value: serde_json::Value = serde_json::from_str(reply.body.get()).map_err(|_| no_reply())?;
     if arguments.json {
         let line = json!({
             "id": id, "reply": reply.id, "type": reply.kind, "body": reply.body, "promise": reply.promise.to_string(),
         });
         writeln!(outside.out, "{line}")?;
     } else {
-        let value: serde_json::Value = serde_json::from_str(reply.body.get()).map_err(|_| CliError::NoReply(arguments.within))?;
         writeln!(outside.out, "{value:#}")?;
     }
-    Ok(())
+    let text = |member: &str| value.get(member).and_then(serde_json::Value::as_str);
+    match (text("status"), text("code")) {
+        (Some("denied"), Some(code)) => Err(CliError::Denied { code: code.to_owned() }),
+        _ => Ok(()),
+    }
 }
 
 fn body(path: &Path) -> Result<Box<RawValue>, CliError> {

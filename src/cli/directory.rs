@@ -4,8 +4,10 @@
 
 use super::{CliError, Outside, counted, files};
 use crate::{
+    calendar::Day,
     config::{ConfigError, Configuration, signing_key},
-    directory::{Catalogue, Digests, DirectoryError, Document},
+    directory::{Catalogue, Digests, DirectoryError, Document, Functions, Name, Tenant},
+    identifier::{Category, TenantCode},
 };
 use clap::Subcommand;
 use ring::rand::SystemRandom;
@@ -24,6 +26,25 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
     },
+    /// Enter a tenant into the directory; sign it afterwards.
+    #[command(after_help = "Example:\n  nakatsugi directory tenant 142051 --ja 藤沢市 --latin Fujisawa --category TM00000000000002")]
+    Tenant {
+        /// Its code.
+        #[arg(value_name = "CODE")]
+        code: TenantCode,
+        /// Its name in Japanese.
+        #[arg(long, value_name = "NAME")]
+        ja: String,
+        /// Its name in Latin letters.
+        #[arg(long, value_name = "NAME")]
+        latin: String,
+        /// A category that it provides; several times for several.
+        #[arg(long, value_name = "CODE", required = true)]
+        category: Vec<Category>,
+        /// Since which day it is served, as 2026-04-01 [default: today].
+        #[arg(long, value_name = "DAY")]
+        since: Option<Day>,
+    },
     /// Check the directory, its signature and the files that were signed with it.
     #[command(after_help = "Example:\n  nakatsugi directory check")]
     Check,
@@ -33,15 +54,43 @@ pub(super) fn run(config: &Path, command: &Command, outside: &mut Outside<'_>) -
     let configuration = Configuration::load(config)?;
     match command {
         Command::Sign { key } => sign(&configuration, key.as_deref(), outside),
+        Command::Tenant { code, ja, latin, category, since } => {
+            let since = Some(since.unwrap_or_else(|| outside.clock.now().day_in_japan()));
+            let tenant = Tenant {
+                code: *code,
+                name: Name { ja: ja.clone(), latin: latin.clone() },
+                env: configuration.env,
+                partition: None,
+                functions: Functions { self_info: since, copies: since },
+                categories: category.iter().cloned().collect(),
+                units: Vec::new(),
+            };
+            let path = enter(&configuration, |document| {
+                document.tenants.retain(|known| known.code != *code);
+                document.tenants.push(tenant);
+            })?;
+            writeln!(outside.out, "{path}: {code} is entered; now sign it: nakatsugi directory sign --key FILE")?;
+            Ok(())
+        }
         Command::Check => {
             let directory = configuration.open_directory()?;
             let (version, principals, tenants) = (directory.version(), directory.principals().count(), directory.tenants().count());
-            let (path, principals) = (configuration.directory.file.display(), counted(principals, "principal"));
-            let tenants = counted(tenants, "tenant");
+            let (path, principals) = (configuration.directory.file.display(), counted(principals as u64, "principal"));
+            let tenants = counted(tenants as u64, "tenant");
             writeln!(outside.out, "{path}: version {version} is signed and keeps every rule: {principals}, {tenants}.")?;
             Ok(())
         }
     }
+}
+
+/// Changes the directory, which is not signed from then on; gives back its path.
+pub(super) fn enter(configuration: &Configuration, change: impl FnOnce(&mut Document)) -> Result<String, CliError> {
+    let path = &configuration.directory.file;
+    let wrong = |source| CliError::Directory { path: path.clone(), source };
+    let mut document = Document::parse(&read(path)?).map_err(wrong)?;
+    change(&mut document);
+    files::replace(path, &document.to_bytes().map_err(wrong)?)?;
+    Ok(path.display().to_string())
 }
 
 fn sign(configuration: &Configuration, key: Option<&Path>, outside: &mut Outside<'_>) -> Result<(), CliError> {

@@ -9,7 +9,7 @@ use crate::{
     daemon::ServeError,
     directory::{CatalogueError, DirectoryError},
     envelope::SealingError,
-    identifier::{MessageType, PrincipalId, TenantCode, VaultName},
+    identifier::{MessageId, MessageType, PrincipalId, TenantCode, VaultName},
     telemetry::TelemetryError,
     vault::{CreateError, DataFolderError, FilterError, Flaw},
 };
@@ -55,6 +55,9 @@ pub enum CliError {
     /// A name that cannot be an AMQP user, or is too long to name keys.
     #[error("{0} cannot name keys and an AMQP user")]
     UnfitName(PrincipalId),
+    /// A municipal system without a tenant.
+    #[error("a municipal system speaks for at least one tenant")]
+    ForNobody,
     /// The relay has no keys that count now.
     #[error("the directory has no keys of the relay that count now")]
     RelayKeysOver,
@@ -160,8 +163,27 @@ pub enum CliError {
     #[error("the message was not sent: {0}")]
     Unsent(Unpublished),
     /// No reply in time.
-    #[error("no reply came within {0} seconds")]
-    NoReply(u32),
+    #[error("no reply to {id} came within {seconds} seconds")]
+    NoReply {
+        /// The message that was sent.
+        id: MessageId,
+        /// How long was waited.
+        seconds: u32,
+    },
+    /// The relay answered that it will not.
+    #[error("denied: {code}")]
+    Denied {
+        /// The code, as `schemas/README.md` has it.
+        code: String,
+    },
+    /// A file of rows.
+    #[error("{}: {message}", path.display())]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and on which line.
+        message: String,
+    },
     /// The demonstration's site.
     #[error(transparent)]
     Site(#[from] SiteError),
@@ -194,10 +216,12 @@ pub enum CliError {
     #[error("{0} is nothing to load a file of")]
     NotLoaded(MessageType),
     /// Rows of a file were refused.
-    #[error("{count} rows were refused; {} says which and why", report.display())]
+    #[error("{} refused; {} says which and why", if *refused == 1 { "1 row was".to_owned() } else { format!("{refused} rows were") }, report.display())]
     RowsRefused {
         /// How many.
-        count: u64,
+        refused: u64,
+        /// How many were not.
+        others: u64,
         /// Where they stand.
         report: PathBuf,
     },
@@ -228,6 +252,8 @@ pub enum CliError {
     #[error("the benchmark failed: {0}")]
     Bench(String),
 }
+
+const FORBIDDEN: &str = "run it as the user whom the site belongs to, or give this user the right to read it";
 
 impl CliError {
     /// What goes wrong with this broker.
@@ -273,11 +299,11 @@ impl CliError {
             Self::Filter(_) | Self::Broker { .. } | Self::Unhealthy { .. } | Self::Unsent(_) | Self::Demo(_) | Self::Bench(_) => {
                 Exit::Unavailable
             }
-            Self::NoReply(_) | Self::Stalled { .. } | Self::LoadStopped { .. } => Exit::TryAgain,
-            Self::LoadDenied { .. } => Exit::Unavailable,
+            Self::NoReply { .. } | Self::Stalled { .. } | Self::LoadStopped { .. } => Exit::TryAgain,
+            Self::LoadDenied { .. } | Self::Denied { .. } => Exit::Unavailable,
             Self::Interrupted => Exit::Interrupted,
-            Self::UnknownBroker | Self::UnfitName(_) | Self::UnknownKind(_) | Self::NotLoaded(_) => Exit::Usage,
-            Self::Peer(_) | Self::Body { .. } => Exit::NoInput,
+            Self::UnknownBroker | Self::UnfitName(_) | Self::ForNobody | Self::UnknownKind(_) | Self::NotLoaded(_) => Exit::Usage,
+            Self::Peer(_) | Self::Body { .. } | Self::Rows { .. } => Exit::NoInput,
             Self::Site(_) => Exit::CannotCreate,
             Self::Telemetry(_) | Self::Key(_) | Self::Seal(_) | Self::Runtime(_) | Self::Schema(_) => Exit::Software,
             Self::Output(_) => Exit::Output,
@@ -286,9 +312,10 @@ impl CliError {
 
     /// What to do next.
     #[must_use]
-    pub const fn next(&self) -> &'static str {
+    pub fn next(&self) -> &'static str {
         match self {
-            Self::Config(error) | Self::Open(OpenError::Config(error)) => match error {
+            Self::Config(error) | Self::Open(OpenError::Config(error)) | Self::Serve(ServeError::Config(error)) => match error {
+                ConfigError::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => FORBIDDEN,
                 ConfigError::Read { .. } => "name the right file, with --config or in the configuration; a new site: nakatsugi init FOLDER",
                 ConfigError::Line { .. } => "mend this line, then run: nakatsugi directory sign --key FILE",
                 ConfigError::Permissions { .. } => "if others could read it, take it for known: make a new one",
@@ -304,8 +331,10 @@ impl CliError {
                 DirectoryError::Signature | DirectoryError::Digest(_) => {
                     "if you changed it, run: nakatsugi directory sign --key FILE; if you did not, somebody did: find out who, restore it"
                 }
+                DirectoryError::Shape(_) => {
+                    "to see all that is wrong: nakatsugi validate FILE; then run: nakatsugi directory sign --key FILE"
+                }
                 DirectoryError::TooLarge
-                | DirectoryError::Shape(_)
                 | DirectoryError::Format
                 | DirectoryError::Environment { .. }
                 | DirectoryError::Catalogue(_)
@@ -313,9 +342,13 @@ impl CliError {
                 | DirectoryError::Stale { .. }
                 | DirectoryError::Sign => "mend it, then run: nakatsugi directory sign --key FILE",
             },
+            Self::Directory { source: DirectoryError::Shape(_), .. } => {
+                "to see all that is wrong: nakatsugi validate FILE; then sign again; nothing was written"
+            }
             Self::Directory { .. } | Self::Catalogue { .. } => "mend it and sign again; nothing was written",
             Self::OtherAuthority { .. } => "sign with the authority's key: nakatsugi directory sign --key FILE",
             Self::UnfitName(_) => "take a shorter name",
+            Self::ForNobody => "say for which: --tenant 142051; several times for several tenants",
             Self::RelayKeysOver => "make new ones, enter them under the relay, then run: nakatsugi directory sign --key FILE",
             Self::NoAuthorityKey(_) => "give it from where it is kept: nakatsugi directory sign --key FILE",
             Self::Exists(_) => "choose another place, or move away what is there",
@@ -351,7 +384,10 @@ impl CliError {
                 ServeError::Entropy => "this is the system's fault: see that getrandom(2) answers",
             },
             Self::Broker { source: BrokerError::Credentials { .. }, .. } => {
-                "have it issued (PEM), and name it in the [[broker]] table of the configuration"
+                "have it issued (PEM), and name it in the [[broker]] table of the configuration, or in peer.toml"
+            }
+            Self::Broker { source: BrokerError::NotAllowed { .. }, .. } => {
+                "only the operator may declare: give --certificate FILE --key FILE; others get their rights from topology definitions"
             }
             Self::Broker { source: BrokerError::Missing(_) | BrokerError::Different { .. }, .. } => {
                 "run: nakatsugi topology apply, with the operator's certificate"
@@ -359,18 +395,33 @@ impl CliError {
             Self::Broker { .. } => "see that the broker runs, and that its address and the certificates in the configuration are right",
             Self::UnknownBroker => "name one of the [[broker]] tables of the configuration",
             Self::Runtime(_) => "see how many processes and threads this user may have",
+            Self::Peer(PeerSettingsError::Secret(ConfigError::Permissions { .. })) => {
+                "if others could read it, take it for known: make a new principal, and revoke this one in the directory"
+            }
             Self::Peer(_) => "give --as-peer the folder of a principal, with peer.toml and its keys",
             Self::Body { .. } => {
                 "give a file with one JSON object, as schemas/body describes it; to see all that is wrong: nakatsugi validate"
             }
-            Self::Unsent(_) => "see that the broker runs and that this principal may send messages of this type to this tenant",
-            Self::NoReply(_) => "see that the daemon runs; what it could not believe stands in its log as message.dead-lettered",
+            Self::Unsent(_) => {
+                "see that the tenant stands in the directory, that topology apply was run since, and that this principal may send \
+                 messages of this type to it"
+            }
+            Self::NoReply { .. } => {
+                "see that the daemon runs; what it could not believe stands in its log as message.dead-lettered; \
+                 the same command with --id and this id asks again without asking twice"
+            }
+            Self::Denied { .. } => "schemas/README.md says what the code means; asking again in the same way changes nothing",
+            Self::Rows { .. } => {
+                "give a file with one row on each line, as schemas/body describes a row; to see all that is wrong: \
+                 nakatsugi validate --type TYPE FILE.ndjson"
+            }
             Self::Site(_) => "see that the folder is empty and yours, and that RabbitMQ is installed: deploy/needs rabbitmq-server",
             Self::Demo(_) => "run it again with --keep FOLDER and read serve.log in that folder",
             Self::Unhealthy { .. } => "do what stands beside each of them, then run: nakatsugi doctor",
             Self::Invalid { .. } => "mend these places; the schemas and their descriptions lie in schemas/",
             Self::UnknownKind(_) => "if it is a message's body, say of which type: --type record.put",
             Self::NotLoaded(_) => "load record.put, record.delete, person.link or person.restrict",
+            Self::RowsRefused { others: 0, .. } => "mend these rows and load the file again; none of it is in effect",
             Self::RowsRefused { .. } => "mend these rows and load them from a file of their own; the others are in effect",
             Self::Stalled { .. } => {
                 "see that the daemon runs and this tenant's vault is open, and that its log has no message.dead-lettered for these lines; \

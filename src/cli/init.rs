@@ -185,9 +185,11 @@ fn report(arguments: &Arguments, fingerprint: &str, outside: &mut Outside<'_>) -
          \n\
          Then:\n\
          3. Put the broker's certificates into {site}/broker: ca.pem, client.pem, client.key (chmod 600), and its address into\n   \
-            {site}/nakatsugi.toml.\n\
-         4. Enter tenants and principals into {site}/directory.json (nakatsugi keys principal makes their keys and entries), then:\n   \
+            {site}/nakatsugi.toml. After this, and after every later change of nakatsugi.toml, directory.json or catalogue.json:\n   \
             nakatsugi --config {site}/nakatsugi.toml directory sign --key FILE\n\
+         4. Enter principals and tenants, and sign again:\n   \
+            nakatsugi --config {site}/nakatsugi.toml keys principal NAME --role ROLE --to FOLDER --enter\n   \
+            nakatsugi --config {site}/nakatsugi.toml directory tenant CODE --ja NAME --latin NAME --category CODE\n\
          5. Import into the broker what this prints: nakatsugi --config {site}/nakatsugi.toml topology definitions\n\
          6. nakatsugi --config {site}/nakatsugi.toml topology apply --certificate operator.pem --key operator.key\n\
          7. nakatsugi --config {site}/nakatsugi.toml tenant add CODE\n\

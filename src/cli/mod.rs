@@ -123,8 +123,14 @@ fn message_type() -> impl TypedValueParser<Value = MessageType> {
     PossibleValuesParser::new(MessageType::ALL.map(MessageType::as_str)).try_map(|kind| kind.parse())
 }
 
+/// Takes the type of a message that somebody else than the relay sends.
+fn command_type() -> impl TypedValueParser<Value = MessageType> {
+    let commands = MessageType::ALL.into_iter().filter(|kind| kind.reply().is_some()).map(MessageType::as_str);
+    PossibleValuesParser::new(commands).try_map(|kind| kind.parse())
+}
+
 /// `1 tenant`, `2 tenants`.
-fn counted(count: usize, noun: &str) -> String {
+fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 

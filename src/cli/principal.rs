@@ -27,7 +27,7 @@ const TWO_YEARS: i64 = 2 * 365 * 24 * 60 * 60;
 
 /// Make the folder of a principal with new keys, and print its entry for the directory.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  nakatsugi keys principal fujisawa --role municipal-system --tenant 142051 --to peers/fujisawa")]
+#[command(after_help = "Example:\n  nakatsugi keys principal fujisawa --role municipal-system --tenant 142051 --to peers/fujisawa --enter")]
 pub struct Arguments {
     /// Its name in the directory; also its AMQP user.
     #[arg(value_name = "ID")]
@@ -41,6 +41,9 @@ pub struct Arguments {
     /// The folder to make.
     #[arg(long, value_name = "FOLDER")]
     to: PathBuf,
+    /// Enter it into the directory instead of printing its entry; sign it afterwards.
+    #[arg(long)]
+    enter: bool,
 }
 
 /// Who signs messages, besides the relay.
@@ -53,6 +56,9 @@ enum Kind {
 }
 
 pub(super) fn run(config: &Path, arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliError> {
+    if let (Kind::MunicipalSystem, []) = (arguments.role, arguments.tenant.as_slice()) {
+        return Err(CliError::ForNobody);
+    }
     let configuration = Configuration::load(config)?;
     let directory = configuration.open_directory()?;
     let Some(broker) = configuration.brokers.first() else { return Err(CliError::UnknownBroker) };
@@ -113,14 +119,19 @@ pub(super) fn run(config: &Path, arguments: &Arguments, outside: &mut Outside<'_
         may: MessageType::ALL.into_iter().filter(|kind| role.may_author(*kind)).collect(),
         replies: names::reader(id).parse().ok().map(|queue| ReplyQueue { broker: broker.name.clone(), queue }),
     };
-    writeln!(outside.out, "{}", String::from_utf8_lossy(&json(&entry)?))?;
+    let folder = folder.display();
     writeln!(
         stderr(),
-        "{}: new keys and peer.toml; put ca.pem, client.pem and client.key there, a certificate with the common name {id}.\n\
-         Enter what was printed under \"principals\" in {}, then run: nakatsugi directory sign --key FILE",
-        folder.display(),
-        configuration.directory.file.display()
+        "{folder}: new keys and peer.toml; put ca.pem, client.pem and client.key there, a certificate with the common name {id}."
     )?;
+    if arguments.enter {
+        let path = super::directory::enter(&configuration, |document| document.principals.push(entry))?;
+        writeln!(stderr(), "{path}: {id} is entered; now sign it: nakatsugi directory sign --key FILE")?;
+    } else {
+        writeln!(outside.out, "{}", String::from_utf8_lossy(&json(&entry)?))?;
+        let path = configuration.directory.file.display();
+        writeln!(stderr(), "Enter what was printed under \"principals\" in {path}, then run: nakatsugi directory sign --key FILE")?;
+    }
     Ok(())
 }
 

@@ -25,7 +25,8 @@ use std::{
     after_help = "Examples:\n  nakatsugi validate nakatsugi.toml\n  nakatsugi validate directory.json\n  nakatsugi validate --type record.put body.json"
 )]
 pub struct Arguments {
-    /// The file: a configuration (`.toml`), a directory, a catalogue, the claims of a message, or with --type its body.
+    /// The file: a configuration (`.toml`), a directory, a catalogue, the claims of a message, or with --type its body or, in a
+    /// `.ndjson`, what `load` takes.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The file is the body of a message of this type.
@@ -82,7 +83,10 @@ pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<()
     } else {
         let text = fs::read_to_string(path)
             .map_err(|source| CliError::Body { path: path.clone(), message: format!("cannot be read: {source}") })?;
-        judge(path, &text, arguments.kind)?
+        match arguments.kind {
+            Some(kind) if path.extension().is_some_and(|extension| extension == "ndjson") => ("rows", rows(kind, &text)?),
+            kind => judge(path, &text, kind)?,
+        }
     };
     if arguments.json {
         let faults: Vec<_> =
@@ -103,7 +107,57 @@ pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<()
 /// The first thing that is wrong with a body, and where.
 pub(super) fn body_fault(kind: MessageType, text: &str) -> Result<Option<String>, CliError> {
     let (_, faults) = judge(Path::new(""), text, Some(kind))?;
-    Ok(faults.into_iter().next().map(|Fault { place, words, .. }| if place.is_empty() { words } else { format!("{place}: {words}") }))
+    Ok(faults.into_iter().next().map(Fault::on_one_line))
+}
+
+/// What is wrong with each line of a file for `load`; the same schema serves them all.
+fn rows(kind: MessageType, text: &str) -> Result<Vec<Fault>, CliError> {
+    let row = Row::of(kind)?;
+    let lines = text.lines().zip(1_u64..).filter(|(line, _)| !line.trim().is_empty());
+    let faults = lines.flat_map(|(line, number)| {
+        let mut faults = row.faults(line);
+        for fault in &mut faults {
+            fault.place = format!("line {number}{}{}", if fault.place.is_empty() { "" } else { ": " }, fault.place);
+        }
+        faults
+    });
+    Ok(faults.collect())
+}
+
+/// What one line of a file for `load` must be.
+pub(super) struct Row {
+    schema: String,
+    validator: Validator,
+}
+
+impl Row {
+    /// A row of this type, or the whole body where a message has one row.
+    pub(super) fn of(kind: MessageType) -> Result<Self, CliError> {
+        let rows = if matches!(kind, MessageType::RecordPut | MessageType::RecordDelete) { "#/$defs/row" } else { "" };
+        let schema = format!("body/{kind}.schema.json{rows}");
+        Ok(Self { validator: validator(&schema)?, schema })
+    }
+
+    fn faults(&self, line: &str) -> Vec<Fault> {
+        match strict_json::from_str::<Value>(line) {
+            Ok(value) => self.validator.iter_errors(&value).map(|error| fault(&error, &self.schema)).collect(),
+            Err(error) => {
+                vec![Fault { place: format!("column {}", error.column), words: error.reason().replace('-', " "), schema: None }]
+            }
+        }
+    }
+
+    /// All that is wrong with a line, and where.
+    pub(super) fn words(&self, line: &str) -> Option<String> {
+        let words: Vec<_> = self.faults(line).into_iter().map(Fault::on_one_line).collect();
+        (!words.is_empty()).then(|| words.join("; "))
+    }
+}
+
+impl Fault {
+    fn on_one_line(self) -> String {
+        if self.place.is_empty() { self.words } else { format!("{}: {}", self.place, self.words) }
+    }
 }
 
 /// What the file is, and what is wrong with it.
@@ -194,16 +248,17 @@ fn unknown(unexpected: &[String], section: Option<&str>) -> String {
         schema.pointer(keyword.rsplit_once('/')?.0)?.get("properties")?.as_object().cloned()
     });
     let known = known.unwrap_or_default();
-    let meant: Vec<_> = unexpected
+    let all: Vec<_> = unexpected
         .iter()
-        .filter_map(|name| nearest(name, known.keys().map(String::as_str)))
-        .map(|name| format!("perhaps meant: {name}"))
+        .map(|name| {
+            // SECURITY: what could be a code or a number is not shown; names of members have small letters only.
+            let plain = name.len() <= 24 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            let shown = if plain { format!(" `{name}`") } else { String::new() };
+            let meant = nearest(name, known.keys().map(String::as_str)).map(|name| format!(", perhaps meant: {name}"));
+            format!("has a member{shown} that is not known here{}", meant.unwrap_or_default())
+        })
         .collect();
-    let what = match unexpected.len() {
-        1 => "has a member that is not known here".to_owned(),
-        many => format!("has {many} members that are not known here"),
-    };
-    std::iter::once(what).chain(meant).collect::<Vec<_>>().join("; ")
+    all.join("; ")
 }
 
 /// `/rows/3/record` as `rows[3].record`.

@@ -102,13 +102,22 @@ impl Document {
         if broken.is_empty() { Ok(()) } else { Err(DirectoryError::Rules(BrokenRules(broken))) }
     }
 
+    /// The bytes of `directory.json`.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Sign`] if it cannot be written.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, DirectoryError> {
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(|_| DirectoryError::Sign)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
     /// The bytes of `directory.json` and of `directory.json.sig`.
     ///
     /// # Errors
     /// [`DirectoryError::Sign`] if it cannot be written or signed.
     pub fn sign(&self, authority: &SigningKey, random: &SystemRandom) -> Result<(Vec<u8>, String), DirectoryError> {
-        let mut bytes = serde_json::to_vec_pretty(self).map_err(|_| DirectoryError::Sign)?;
-        bytes.push(b'\n');
+        let bytes = self.to_bytes()?;
         let signature = sign_detached(&bytes, authority, random).map_err(|_| DirectoryError::Sign)?;
         Ok((bytes, signature))
     }

@@ -4,6 +4,7 @@
 //! sends has an id that follows from what it answers, so that a repeat carries the same one.
 
 use super::{IdentifierError, PrincipalId};
+use crate::calendar::Timestamp;
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -18,6 +19,19 @@ impl MessageId {
     #[must_use]
     pub fn from_random(bytes: [u8; 16]) -> Self {
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
+    }
+
+    /// An id that also says when it was made (UUID version 7), from 10 random bytes.
+    #[must_use]
+    pub fn dated(at: Timestamp, random: &[u8; 10]) -> Self {
+        Self(uuid::Builder::from_unix_timestamp_millis(at.millis().unsigned_abs(), random).into_uuid())
+    }
+
+    /// When it was made, if it says so.
+    #[must_use]
+    pub fn made(&self) -> Option<Timestamp> {
+        let (seconds, _) = self.0.get_timestamp().filter(|_| self.0.get_version_num() == 7)?.to_unix();
+        i64::try_from(seconds).ok().map(Timestamp::from_seconds)
     }
 
     /// The id of a message the relay sends because of another.

@@ -84,7 +84,7 @@ fn filter() -> Finding {
 fn signed(configuration: &Configuration, directory: &Directory) -> String {
     let (principals, tenants) = (directory.principals().count(), directory.tenants().count());
     let path = configuration.directory.file.display();
-    let (principals, tenants) = (counted(principals, "principal"), counted(tenants, "tenant"));
+    let (principals, tenants) = (counted(principals as u64, "principal"), counted(tenants as u64, "tenant"));
     format!("{path}: version {}, signed, {principals}, {tenants}", directory.version())
 }
 
@@ -131,13 +131,16 @@ fn others(directory: &Directory, now: Timestamp) -> Finding {
 }
 
 fn secrets_left(configuration: &Configuration) -> Vec<Finding> {
-    let next = "move it to another place, each share to another person, and run there: nakatsugi keys shares verify";
     let left = left_behind(configuration).into_iter();
-    left.map(|(_, path)| {
+    left.map(|(kind, path)| {
+        let next = match kind {
+            "shares" => "move each share to another person and place, and run there: nakatsugi keys shares verify",
+            _ => "move it to where the authority's key is kept; whoever has it decides who may say what",
+        };
         let words = format!("{} must not lie on the machine that serves", path.display());
         match configuration.env {
-            Environment::Production => Finding::failed("shares", words, next),
-            Environment::Trial => Finding::warning("shares", words, next),
+            Environment::Production => Finding::failed(kind, words, next),
+            Environment::Trial => Finding::warning(kind, words, next),
         }
     })
     .collect()

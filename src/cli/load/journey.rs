@@ -5,7 +5,7 @@
 
 use super::{
     progress::Progress,
-    source::{Batch, Row, Source},
+    source::{self, Batch, Source},
     tally::Tally,
 };
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     cli::{
         CliError,
         peer::{Letter, Peer},
+        validate::Row,
     },
     identifier::{MessageId, MessageType, TenantCode},
     relay::ports::{Clock, Entropy},
@@ -38,6 +39,7 @@ pub(super) struct Journey<'a> {
     pub(super) clock: &'a dyn Clock,
     pub(super) tenant: TenantCode,
     pub(super) kind: MessageType,
+    pub(super) row: Row,
     pub(super) window: usize,
     pub(super) patience: Duration,
 }
@@ -82,7 +84,8 @@ impl Journey<'_> {
                     let Some(delivery) = reply else { return Err(CliError::Stalled { done: tally.lines_done() }) };
                     if let Some((flight, body)) = self.heard(&delivery, &mut flights) {
                         answered = Instant::now();
-                        land(&flight.batch, &self.told(&flight, body)?, tally)?;
+                        let told = self.told(&flight, body)?;
+                        self.land(&flight.batch, &told, tally)?;
                         progress.rows(flight.batch.rows.len(), flight.batch.end, tally.refused);
                     }
                     delivery.ticket.ack();
@@ -110,7 +113,7 @@ impl Journey<'_> {
     /// Sends the rows of a batch, if there are any.
     fn depart(&self, batch: Batch, office: &Office, flights: &mut HashMap<MessageId, Flight>, tally: &mut Tally) -> Result<(), CliError> {
         match self.write(&batch.rows)? {
-            None => land(&batch, &[], tally)?,
+            None => self.land(&batch, &[], tally)?,
             Some(letter) => {
                 office.send(letter.clone());
                 flights.insert(letter.id, Flight { batch, letter, sent: Instant::now() });
@@ -119,7 +122,7 @@ impl Journey<'_> {
         Ok(())
     }
 
-    fn write(&self, rows: &[Row]) -> Result<Option<Letter>, CliError> {
+    fn write(&self, rows: &[source::Row]) -> Result<Option<Letter>, CliError> {
         let (id, now) = (MessageId::from_random(self.entropy.half()), self.clock.now());
         let times = (now, now.plus_seconds(VALID));
         let rows: Vec<&RawValue> = rows.iter().filter_map(|row| row.json.as_deref().ok()).collect();
@@ -149,16 +152,29 @@ impl Journey<'_> {
             None => vec![body],
         })
     }
+
+    /// Notes what became of a batch: what its message was told, and lines that were no rows and were never sent.
+    fn land(&self, batch: &Batch, told: &[Value], tally: &mut Tally) -> Result<(), CliError> {
+        let mut told = told.iter();
+        let results = batch.rows.iter().map(|row| match &row.json {
+            Ok(json) => {
+                let mut result = told.next().cloned().unwrap_or_default();
+                // The relay tells a code and a column; the schema can tell more.
+                if let (Some(members), Some(words)) = (refusal(&mut result), self.row.words(json.get())) {
+                    members.insert("words".to_owned(), words.into());
+                }
+                (row.line, result)
+            }
+            Err(column) => (row.line, json!({ "result": "refused", "code": "malformed-json", "column": column })),
+        });
+        tally.take(batch.lines, results)
+    }
 }
 
-/// Notes what became of a batch: what its message was told, and lines that were no rows and were never sent.
-fn land(batch: &Batch, told: &[Value], tally: &mut Tally) -> Result<(), CliError> {
-    let mut told = told.iter();
-    let results = batch.rows.iter().map(|row| match row.json {
-        Ok(_) => (row.line, told.next().cloned().unwrap_or_default()),
-        Err(column) => (row.line, json!({ "result": "refused", "code": "malformed-json", "column": column })),
-    });
-    tally.take(batch.lines, results)
+/// The members of a row's result, if it was refused.
+fn refusal(result: &mut Value) -> Option<&mut serde_json::Map<String, Value>> {
+    let members = result.as_object_mut()?;
+    (members.get("result")? == "refused").then_some(members)
 }
 
 /// Where letters go, and where it is told that the broker will never take them.

@@ -10,7 +10,7 @@ mod progress;
 mod source;
 mod tally;
 
-use super::{CliError, Outside, peer::Peer};
+use super::{CliError, Outside, counted, peer::Peer, validate::Row};
 use crate::identifier::{MessageType, TenantCode};
 use clap::Args;
 use journey::Journey;
@@ -37,7 +37,7 @@ pub struct Arguments {
     #[arg(long, value_name = "CODE")]
     pub tenant: TenantCode,
     /// What a line is: a row of record.put or record.delete, or the whole body of a person.link or person.restrict.
-    #[arg(long = "type", value_name = "TYPE", default_value = "record.put", value_parser = super::message_type())]
+    #[arg(long = "type", value_name = "TYPE", default_value = "record.put", value_parser = super::command_type())]
     pub kind: MessageType,
     /// The file.
     #[arg(value_name = "FILE")]
@@ -73,9 +73,11 @@ pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<()
         clock: outside.clock,
         tenant: arguments.tenant,
         kind: arguments.kind,
+        row: Row::of(arguments.kind)?,
         window: usize::from(arguments.window),
         patience: Duration::from_secs(arguments.within.into()),
     };
+    runtime.block_on(peer.reach()).map_err(CliError::of(&peer.broker()))?;
     let ended = runtime.block_on(journey.run(source, &mut tally, progress));
     tally.save()?;
     ended?;
@@ -86,10 +88,14 @@ pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<()
     } else {
         writeln!(
             outside.out,
-            "{stored} in effect, {superseded} superseded, {refused} refused; all {} lines are answered.",
-            tally.lines_done()
+            "{stored} put in effect, {superseded} superseded (the same or a newer revision was there), {refused} refused; {} answered.",
+            counted(tally.lines_done(), "line")
         )?;
     }
     tally.finish()?;
-    if refused == 0 { Ok(()) } else { Err(CliError::RowsRefused { count: refused, report: tally.report().to_owned() }) }
+    if refused == 0 {
+        Ok(())
+    } else {
+        Err(CliError::RowsRefused { refused, others: stored + superseded, report: tally.report().to_owned() })
+    }
 }

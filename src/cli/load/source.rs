@@ -52,7 +52,7 @@ pub(super) struct Source {
 impl Source {
     /// Opens a file behind so many lines.
     pub(super) fn open(path: &Path, size: usize, skip: u64) -> Result<Self, CliError> {
-        let unreadable = |source: std::io::Error| CliError::Body { path: path.to_owned(), message: format!("cannot be read: {source}") };
+        let unreadable = |source: std::io::Error| CliError::Rows { path: path.to_owned(), message: format!("cannot be read: {source}") };
         let file = File::open(path).map_err(unreadable)?;
         let bytes = file.metadata().map_err(unreadable)?.len();
         let mut source = Self {
@@ -118,6 +118,11 @@ impl Source {
                 Ok(_) => Err(before + 1),
                 Err(error) => Err(before + error.column()),
             };
+            if self.line == 1
+                && let Some(what) = no_rows(text)
+            {
+                return Err(self.wrong(what));
+            }
             if json.is_err() && self.read == self.bytes && text.starts_with('{') && !text.ends_with('}') {
                 return Err(self.wrong("the file ends in the middle of this row; export it again"));
             }
@@ -130,7 +135,7 @@ impl Source {
         let mut bytes = Vec::new();
         let mut limited = std::io::Read::take(&mut self.reader, LINE_BYTES as u64 + 1);
         let length = limited.read_until(b'\n', &mut bytes);
-        let length = length.map_err(|error| CliError::Body { path: self.path.clone(), message: format!("cannot be read: {error}") })?;
+        let length = length.map_err(|error| CliError::Rows { path: self.path.clone(), message: format!("cannot be read: {error}") })?;
         if length == 0 {
             return Ok(None);
         }
@@ -150,7 +155,18 @@ impl Source {
     }
 
     fn wrong(&self, expected: &str) -> CliError {
-        CliError::Body { path: self.path.clone(), message: format!("line {}: {expected}", self.line) }
+        CliError::Rows { path: self.path.clone(), message: format!("line {}: {expected}", self.line) }
+    }
+}
+
+/// What a file is that begins so, if it does not begin with a row.
+fn no_rows(text: &str) -> Option<&'static str> {
+    match text {
+        _ if text.starts_with('[') => Some("this is one array; expected one row on each line, without brackets and commas around them"),
+        _ if text.starts_with("{\"rows\"") => Some("this is a whole message; expected one row on each line"),
+        "{" => Some("this object goes over several lines; expected one row on each line"),
+        _ if !text.starts_with('{') => Some("this is no JSON object; expected one row of JSON on each line"),
+        _ => None,
     }
 }
 
@@ -212,7 +228,7 @@ mod tests {
             let mut all = source(content, 9, 0);
             loop {
                 match all.next() {
-                    Err(CliError::Body { message, .. }) => return message,
+                    Err(CliError::Rows { message, .. }) => return message,
                     Ok(Some(_)) => {}
                     other => panic!("{other:?}"),
                 }

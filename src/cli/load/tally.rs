@@ -54,7 +54,7 @@ impl Tally {
         };
         let (state, report) = (beside(".load"), beside(".refused"));
         let file =
-            identity(path).map_err(|source| CliError::Body { path: path.to_owned(), message: format!("cannot be read: {source}") })?;
+            identity(path).map_err(|source| CliError::Rows { path: path.to_owned(), message: format!("cannot be read: {source}") })?;
         let kept = fs::read(&state).ok().and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok()).filter(|kept| kept.file == file);
         if kept.is_none() {
             // A report of an earlier load says nothing about this one.

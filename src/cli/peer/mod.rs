@@ -7,7 +7,8 @@ mod settings;
 
 use crate::{
     broker::{
-        Delivery, Intake, IntakeSettings, Observer, Publication, Publisher, PublisherSettings, Source, Unpublished, Unroutable, names,
+        BrokerError, BrokerSettings, Delivery, Intake, IntakeSettings, Observer, Publication, Publisher, PublisherSettings, Purpose,
+        Source, Unpublished, Unroutable, names,
     },
     calendar::Timestamp,
     envelope::{self, Draft, EnvelopeError, Limits, Padding, SealingError, SuitePolicy, claims_digest},
@@ -158,6 +159,23 @@ impl Peer {
             commitment: Commitment::of(&digest, &promise),
             promise,
         })
+    }
+
+    /// Connects to the broker and leaves again, so that whoever waits for a reply knows that one can come.
+    ///
+    /// # Errors
+    /// [`BrokerError`]: a file, the address, the certificate or the broker is not as it must be.
+    pub async fn reach(&self) -> Result<(), BrokerError> {
+        let connection = self.settings.broker_settings().connect(Purpose::Publish).await?;
+        // It is given up either way.
+        let _ = connection.close(200, "".into()).await;
+        Ok(())
+    }
+
+    /// The broker that it talks to.
+    #[must_use]
+    pub fn broker(&self) -> BrokerSettings {
+        self.settings.broker_settings()
     }
 
     /// Starts sending.

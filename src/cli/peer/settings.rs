@@ -4,6 +4,7 @@
 
 use crate::{
     broker::BrokerSettings,
+    config::{ConfigError, read_secret_text},
     envelope::{DecryptionKey, EncryptionKey, Environment, SigningKey, VerificationKey, strict_json},
     identifier::PrincipalId,
 };
@@ -82,6 +83,9 @@ pub enum PeerSettingsError {
         /// Why.
         source: std::io::Error,
     },
+    /// A secret that others can read, or none.
+    #[error(transparent)]
+    Secret(#[from] ConfigError),
     /// The settings are not what they must be.
     #[error("{path}: {message}")]
     Settings {
@@ -127,12 +131,12 @@ impl PeerSettings {
     /// Reads the keys.
     ///
     /// # Errors
-    /// [`PeerSettingsError`] names the file.
+    /// [`PeerSettingsError`] names the file; one that others can read is refused.
     pub fn keys(&self) -> Result<PeerKeys, PeerSettingsError> {
         let key = |path: &Path, error: &dyn std::fmt::Display| PeerSettingsError::Key { path: path.to_owned(), message: error.to_string() };
         Ok(PeerKeys {
-            signing: SigningKey::from_jwk(&read(&self.signing_key)?).map_err(|error| key(&self.signing_key, &error))?,
-            decryption: DecryptionKey::from_jwk(&read(&self.decryption_key)?).map_err(|error| key(&self.decryption_key, &error))?,
+            signing: SigningKey::from_jwk(&secret(&self.signing_key)?).map_err(|error| key(&self.signing_key, &error))?,
+            decryption: DecryptionKey::from_jwk(&secret(&self.decryption_key)?).map_err(|error| key(&self.decryption_key, &error))?,
             verification: strict_json::from_str(&read(&self.relay_verification_key)?)
                 .map_err(|error| key(&self.relay_verification_key, &error))?,
             encryption: strict_json::from_str(&read(&self.relay_encryption_key)?)
@@ -152,6 +156,10 @@ impl PeerSettings {
             revocations: None,
         }
     }
+}
+
+fn secret(path: &Path) -> Result<Zeroizing<String>, ConfigError> {
+    read_secret_text(path, "a private JWK")
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>, PeerSettingsError> {
