@@ -19,7 +19,7 @@ use crate::{
     envelope::strict_json::{self, JsonError},
     identifier::{MessageType, PersonName},
     ledger::LegalBasis,
-    record::{PersonId, PersonNeed, View},
+    record::{PersonId, PersonNeed, Restricted, View},
 };
 pub use denial::Denial;
 pub use outcome::{Facts, Outcome};
@@ -68,6 +68,8 @@ pub struct Context<'a> {
     pub tenant: &'a Tenant,
     /// The known categories.
     pub catalogue: &'a Catalogue,
+    /// What is held back of everybody.
+    pub everybody: &'a Restricted,
     /// A fresh id for a person who is new here.
     pub fresh: &'a dyn Fn() -> PersonId,
     /// How many bytes the reply's body may have.
@@ -100,6 +102,15 @@ impl Command {
             Self::RecordDelete(delete) => delete.names(),
             Self::PersonLink(link) => link.names(),
             Self::PersonRestrict(restrict) => restrict.names(),
+        }
+    }
+
+    /// Whether it minds what is held back of everybody; that is looked up before it says what it needs.
+    #[must_use]
+    pub const fn minds_everybody(&self) -> bool {
+        match self {
+            Self::SelfInfoRequest(_) => true,
+            Self::RecordPut(_) | Self::RecordDelete(_) | Self::PersonLink(_) | Self::PersonRestrict(_) => false,
         }
     }
 

@@ -1,14 +1,15 @@
 //! `self-info.request`: a person asks for their own records in named categories (番号法 附則6条3項, 4項1号).
 //!
-//! Always: no record, nothing in its window, withheld, suspended and an unknown person end alike, as `nothing-to-show`; the
-//! true cause stands in the ledger only. A category that the tenant does not provide is `not-permitted` before anything is looked up.
+//! Always: no record, nothing in its window, withheld, suspended, an unconfirmed link and an unknown person end alike, as
+//! `nothing-to-show`; the true cause stands in the ledger only. What tenant and category decide (not provided, held back of
+//! everybody, waiting for an official) is decided before the person is looked up, so it tells nothing about one.
 
 use super::{Context, Denial, Facts, Outcome};
 use crate::{
     calendar::{Day, Timestamp, Window},
     identifier::{Category, LayoutVersion, MessageClass, PersonCode, PersonName},
     ledger::{CategoryOutcome, Cause, LegalBasis},
-    record::{Holding, Item, PersonNeed, Record, RecordName, View, Withholding},
+    record::{Holding, Item, LinkState, Person, PersonNeed, Record, RecordName, View, Withholding},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -77,14 +78,12 @@ impl SelfInfoRequest {
                 Some((answer, cause)) => (answer, cause, 0),
                 None => match &person {
                     None => (Answer::NothingToShow, Cause::UnknownPerson, 0),
-                    Some(person) => {
-                        match (person.head.restricted.restrictions.withholding(&category, today), person.holdings.get(&category)) {
-                            (Some(withholding), _) => (Answer::NothingToShow, cause(withholding), 0),
-                            (None, _) if person.unread.contains(&category) => (Answer::TooLarge, Cause::TooLarge, 0),
-                            (None, None) => (Answer::NothingToShow, Cause::NoRecord, 0),
-                            (None, Some(holding)) => provide(holding, today, &mut room)?,
-                        }
-                    }
+                    Some(person) => match (held_back(person, &category, today), person.holdings.get(&category)) {
+                        (Some(cause), _) => (Answer::NothingToShow, cause, 0),
+                        (None, _) if person.unread.contains(&category) => (Answer::TooLarge, Cause::TooLarge, 0),
+                        (None, None) => (Answer::NothingToShow, Cause::NoRecord, 0),
+                        (None, Some(holding)) => provide(holding, today, &mut room)?,
+                    },
                 },
             };
             causes.push(CategoryOutcome { category: category.clone(), cause, records });
@@ -117,20 +116,31 @@ impl SelfInfoRequest {
 }
 
 /// What is decided by tenant and category alone, before any look-up, so that it tells nothing about a person: what the tenant
-/// does not provide, and what waits for an official (自動応答不可), which sensitive categories do.
+/// does not provide, what is held back of everybody, and what waits for an official (自動応答不可): sensitive categories by
+/// default, others by the tenant's word.
 fn decided_before(category: &Category, context: &Context<'_>) -> Option<(Answer, Cause)> {
     if !context.tenant.provides(category) {
         return Some((Answer::NotPermitted, Cause::NotPermitted));
     }
+    let (everybody, today) = (&context.everybody.restrictions, context.now.day_in_japan());
+    if let Some(withholding) = everybody.withholding(category, today) {
+        return Some((Answer::NothingToShow, cause(withholding)));
+    }
     let sensitive = context.catalogue.entry(category).is_some_and(|entry| entry.sensitive);
-    sensitive.then_some((Answer::Pending, Cause::Pending))
+    (sensitive || everybody.waits(category, today)).then_some((Answer::Pending, Cause::Pending))
+}
+
+/// Why nothing of this category may be provided of the person, whatever is held.
+fn held_back(person: &Person, category: &Category, today: Day) -> Option<Cause> {
+    let withheld = person.head.restricted.restrictions.withholding(category, today).map(cause);
+    withheld.or_else(|| (person.head.link_state() != LinkState::Linked).then_some(Cause::Unconfirmed))
 }
 
 const fn cause(withholding: Withholding) -> Cause {
     match withholding {
         Withholding::Suspended => Cause::Suspended,
-        // The other does not keep anything from being provided.
-        Withholding::NotProvided | Withholding::ProvisionHidden => Cause::Withheld,
+        // The others do not keep anything from being provided.
+        Withholding::NotProvided | Withholding::ProvisionHidden | Withholding::NoAutomaticAnswer => Cause::Withheld,
     }
 }
 

@@ -19,9 +19,9 @@ use crate::{
     directory::Directory,
     envelope::{self, DecryptionKey, Limits, Padding, SigningKey, SuitePolicy},
     hex,
-    identifier::{Kid, MessageId, MessageType, PrincipalId, TenantCode},
+    identifier::{Kid, MessageId, MessageType, PersonName, PrincipalId, TenantCode},
     ledger::{Promise, Salt},
-    record::PersonId,
+    record::{PersonId, PersonNeed, Restricted},
     tenant::{Copied, Permit, Route, ScopeError, TenantScope, Verified},
 };
 use blame::{Blame, Care, PATIENCE};
@@ -267,11 +267,13 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
             return denied(Denial::NotAllowed, verified);
         }
         let fresh = || PersonId(self.entropy.half());
+        let everybody = if command.minds_everybody() { held_back_of_everybody(scope)? } else { Restricted::default() };
         let context = Context {
             now,
             author: verified.author(),
             tenant: verified.directory().tenant(&verified.tenant()).ok_or(Failure::Bug)?,
             catalogue: verified.directory().catalogue(),
+            everybody: &everybody,
             fresh: &fresh,
             room: self.limits.longest_payload(Padding::Padme).saturating_sub(REPLY_FRAME),
         };
@@ -345,6 +347,12 @@ fn deduplicate<V: Vault>(scope: &TenantScope<V>, message: &MessageKey, verified:
             Ok(if refused { Standing::Other(conflict, Denial::Conflict) } else { Standing::First })
         }
     }
+}
+
+/// What is held back of everybody of the tenant, if anything was ever said.
+fn held_back_of_everybody<V: Vault>(scope: &TenantScope<V>) -> Result<Restricted, VaultFault> {
+    let view = scope.vault().view(&[PersonNeed::head(PersonName::Everybody)])?;
+    Ok(view.persons.into_iter().flatten().next().map(|everybody| everybody.head.restricted).unwrap_or_default())
 }
 
 fn denied(denial: Denial, verified: &Verified) -> Result<Outcome, Failure> {

@@ -18,7 +18,7 @@ use crate::{
     identifier::{MessageId, MessageType, TenantCode, VaultName},
     keyring::RootKey,
     ledger::Salt,
-    record::PersonId,
+    record::{PersonId, Restricted},
     relay::{
         Composed, Encrypted, Keys,
         ports::{Answer, Frame, MessageKey, Vault as _},
@@ -191,13 +191,14 @@ impl Steps<'_> {
             (persons && unknown).then_some(scoped)
         })?;
         let fresh = || PersonId([0; 16]);
+        let everybody = Restricted::default();
         let (view, seen) = each(scoped, |scoped| {
-            let needs = scoped.command.needs(&context(&scoped.verified, &fresh, now)?);
+            let needs = scoped.command.needs(&context(&scoped.verified, &fresh, &everybody, now)?);
             let view = scoped.scope.vault().view(&needs).ok()?;
             Some((scoped, view))
         })?;
         let (handle, handled) = each(seen, |(Scoped { verified, command, scope }, view)| {
-            let outcome = command.handle(&context(&verified, &fresh, now)?, view).ok()?;
+            let outcome = command.handle(&context(&verified, &fresh, &everybody, now)?, view).ok()?;
             Some(((verified, scope), outcome))
         })?;
         let (asked, outcomes): (Vec<_>, Vec<_>) = handled.into_iter().unzip();
@@ -216,12 +217,18 @@ fn message(verified: &Verified) -> MessageKey {
     MessageKey { author: verified.author().id.clone(), id: verified.id(), answer: Answer::First }
 }
 
-fn context<'a>(verified: &'a Verified, fresh: &'a dyn Fn() -> PersonId, now: Timestamp) -> Option<Context<'a>> {
+fn context<'a>(
+    verified: &'a Verified,
+    fresh: &'a dyn Fn() -> PersonId,
+    everybody: &'a Restricted,
+    now: Timestamp,
+) -> Option<Context<'a>> {
     Some(Context {
         now,
         author: verified.author(),
         tenant: verified.directory().tenant(&verified.tenant())?,
         catalogue: verified.directory().catalogue(),
+        everybody,
         fresh,
         room: Limits::default().longest_payload(Padding::Padme),
     })
