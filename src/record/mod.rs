@@ -4,6 +4,7 @@
 //! revision, so that an older message cannot revive it. Absent: how any of it is sealed or stored, and the catalogue's
 //! knowledge of items.
 
+mod basic;
 pub mod guard;
 mod holding;
 mod item;
