@@ -5,7 +5,7 @@
 
 use super::{
     progress::Progress,
-    source::{Batch, Row, Source},
+    source::{Batch, Row, Source, Unsent},
     tally::Tally,
 };
 use crate::{
@@ -154,9 +154,12 @@ impl Journey<'_> {
 /// Notes what became of a batch: what its message was told, and lines that were no rows and were never sent.
 fn land(batch: &Batch, told: &[Value], tally: &mut Tally) -> Result<(), CliError> {
     let mut told = told.iter();
-    let results = batch.rows.iter().map(|row| match row.json {
+    let results = batch.rows.iter().map(|row| match &row.json {
         Ok(_) => (row.line, told.next().cloned().unwrap_or_default()),
-        Err(column) => (row.line, json!({ "result": "refused", "code": "malformed-json", "column": column })),
+        Err(Unsent::Malformed { column }) => (row.line, json!({ "result": "refused", "code": "malformed-json", "column": column })),
+        Err(Unsent::RepeatedNumber) => {
+            (row.line, json!({ "result": "refused", "code": "repeated-number", "place": "record.registration_number" }))
+        }
     });
     tally.take(batch.lines, results)
 }
