@@ -3,8 +3,8 @@
 //! Always: a hit says what was found and where, never the number itself. A number counts in its disguises: full-width or
 //! Chinese digits, digits parted by spaces, hyphens or characters that nobody sees. What looks like a date or a telephone
 //! number is left alone unless a label before it says otherwise. Absent: a number written out in another alphabet, one split
-//! over two texts: no guard can find those. Labelled basic data are `basic`'s. The check digit of resident record codes is not public,
-//! so one without its label is not found either.
+//! over two texts: no guard can find those. The check digit of resident record codes is not public, so one without its label is
+//! not found either. Labelled basic data are looked for by [`basic_data`]; `docs/guards.md` says how often all this is right.
 
 pub use super::basic::basic_data;
 

@@ -70,8 +70,10 @@ pub fn basic_data(text: &str) -> Result<(), Hit> {
         return Ok(());
     }
     let folded = Folded::of(text);
+    let births = text.contains('生');
     for at in 0..folded.len() {
-        let found = labelled(&folded, at).or_else(|| value::born(&folded, at).then_some(Forbidden::BirthDate));
+        let born = || (births && value::born(&folded, at)).then_some(Forbidden::BirthDate);
+        let found = labelled(&folded, at).or_else(born);
         if let (Some(found), Some(glyph)) = (found, folded.glyph(at)) {
             return Err(Hit { found, at: glyph.at });
         }
@@ -81,7 +83,7 @@ pub fn basic_data(text: &str) -> Result<(), Hit> {
 
 /// What a label that begins here promises, if what stands behind it keeps the promise.
 fn labelled(text: &Folded, at: usize) -> Option<Forbidden> {
-    let first = text.character(at)?;
+    let first = text.character(at).filter(|first| begins_a_label(*first))?;
     LABELS.iter().filter(|(label, _)| label.starts_with(first)).find_map(|(label, kind)| {
         let end = text.after(at, label)?;
         let latin = first.is_ascii();
@@ -100,6 +102,34 @@ fn labelled(text: &Folded, at: usize) -> Option<Forbidden> {
         };
         holds.then_some(*kind)
     })
+}
+
+/// Whether a label begins with this character; most characters of a text are none such.
+const fn begins_a_label(first: char) -> bool {
+    matches!(
+        first,
+        '氏' | '姓'
+            | '名'
+            | 'な'
+            | 'ふ'
+            | 'フ'
+            | 'シ'
+            | '住'
+            | '居'
+            | '現'
+            | '性'
+            | 'セ'
+            | '生'
+            | '出'
+            | '誕'
+            | 'f'
+            | 'n'
+            | 'a'
+            | 's'
+            | 'g'
+            | 'd'
+            | 'b'
+    )
 }
 
 /// Whether a Latin label stands alone, or as what people are asked for.
@@ -185,6 +215,8 @@ mod tests {
                     "【氏名】　山田　太郎",
                     "氏　名 佐藤花子",
                     "対象者の氏名は鈴木一郎です。",
+                    "氏名は都築ひなたです。",
+                    "氏名は森　実です。",
                     "ﾌﾘｶﾞﾅ:ﾔﾏﾀﾞ ﾀﾛｳ",
                     "お名前＝高橋 さくら",
                     "氏名（漢字）：渡部 園子",
@@ -228,10 +260,25 @@ mod tests {
     }
 
     #[test]
+    fn every_label_is_looked_for_and_folded() {
+        for (label, _) in LABELS {
+            assert!(begins_a_label(label.chars().next().unwrap()), "{label}");
+            let folded = Folded::of(label);
+            assert!(folded.stands(0, label) && folded.len() == label.chars().count(), "{label}");
+        }
+    }
+
+    #[test]
     fn a_text_that_only_speaks_of_them_passes() {
         for text in [
             "氏名は記載しません。",
             "氏名：別紙のとおり",
+            "氏名は必須項目です。",
+            "氏名は仮のものです。",
+            "氏名は個人情報です。",
+            "氏名は任意です。",
+            "氏名は漢字です。",
+            "氏名：わかりません",
             "氏名、住所、生年月日及び性別を確認した。",
             "氏名変更届を受理した。",
             "氏名欄は空欄とする。",

@@ -22,181 +22,19 @@ fn is_figure(character: char) -> bool {
 }
 
 /// What stands in the place of a name and is none, folded.
-const NO_NAMES: [&str; 118] = [
-    "記載",
-    "記入",
-    "確認",
-    "変更",
-    "不要",
-    "省略",
-    "別紙",
-    "別添",
-    "必要",
-    "届",
-    "提出",
-    "申請",
-    "登録",
-    "公表",
-    "公開",
-    "不明",
-    "不詳",
-    "該当",
-    "未記",
-    "未定",
-    "未確",
-    "未登",
-    "未提",
-    "有無",
-    "なし",
-    "無し",
-    "同上",
-    "同し",
-    "様式",
-    "以下",
-    "住所",
-    "生年",
-    "性別",
-    "氏名",
-    "電話",
-    "番号",
-    "年齢",
-    "職業",
-    "続柄",
-    "世帯",
-    "対象",
-    "本人",
-    "保護",
-    "代理",
-    "担当",
-    "通知",
-    "支給",
-    "決定",
-    "区分",
-    "期間",
-    "年度",
-    "金額",
-    "表示",
-    "入力",
-    "照合",
-    "一致",
-    "訂正",
-    "修正",
-    "削除",
-    "匿名",
-    "仮名",
-    "旧姓",
-    "通称",
-    "漢字",
-    "カナ",
-    "かな",
-    "ローマ",
-    "英字",
-    "全角",
-    "半角",
-    "文字",
-    "記号",
-    "外字",
-    "及ひ",
-    "およひ",
-    "また",
-    "又は",
-    "なと",
-    "個人",
-    "法人",
-    "団体",
-    "会社",
-    "市長",
-    "町長",
-    "村長",
-    "知事",
-    "課長",
-    "職員",
-    "住民",
-    "市民",
-    "受給",
-    "申出",
-    "請求",
-    "承認",
-    "認定",
-    "給付",
-    "手当",
-    "相談",
-    "連絡",
-    "資格",
-    "理由",
-    "異動",
-    "職権",
-    "転入",
-    "転出",
-    "出生",
-    "死亡",
-    "婚姻",
-    "離婚",
-    "非公",
-    "秘匿",
-    "保存",
-    "管理",
-    "使用",
-    "利用",
-    "印字",
-    "複数",
-    "自立",
-];
+const NO_NAMES: &str = "\
+    記載 記入 確認 変更 不要 省略 別紙 別添 必要 届 提出 申請 登録 公表 公開 不明 不詳 該当 未記 未定 未確 未登 未提 有無 なし 無し \
+    同上 同し 様式 以下 住所 生年 性別 氏名 電話 番号 年齢 職業 続柄 世帯 対象 本人 保護 代理 担当 通知 支給 決定 区分 期間 年度 金額 \
+    表示 入力 照合 一致 訂正 修正 削除 匿名 仮名 旧姓 通称 漢字 カナ かな ローマ 英字 全角 半角 文字 記号 外字 及ひ およひ また 又は なと \
+    個人 法人 団体 会社 市長 町長 村長 知事 課長 職員 住民 市民 受給 申出 請求 承認 認定 給付 手当 相談 連絡 資格 理由 異動 職権 転入 \
+    転出 出生 死亡 婚姻 離婚 非公 秘匿 保存 管理 使用 利用 印字 複数 自立 必須 任意 項目 情報 事項 原則 内容 方法 手続 制度 書類 資料 \
+    名簿 台帳";
 /// What a value that is no name ends with.
 const NO_ENDS: &str = "課係局院署校社庁票欄届書用別的済中等者";
 /// The most frequent surnames: behind a label without any gap nothing else tells a name from a compound word.
-const SURNAMES: [&str; 50] = [
-    "佐藤",
-    "鈴木",
-    "高橋",
-    "田中",
-    "伊藤",
-    "渡辺",
-    "山本",
-    "中村",
-    "小林",
-    "加藤",
-    "吉田",
-    "山田",
-    "佐々木",
-    "山口",
-    "松本",
-    "井上",
-    "木村",
-    "斎藤",
-    "清水",
-    "山崎",
-    "池田",
-    "橋本",
-    "阿部",
-    "石川",
-    "山下",
-    "中島",
-    "石井",
-    "小川",
-    "前田",
-    "岡田",
-    "長谷川",
-    "藤田",
-    "後藤",
-    "近藤",
-    "村上",
-    "遠藤",
-    "青木",
-    "坂本",
-    "斉藤",
-    "福田",
-    "太田",
-    "西村",
-    "藤井",
-    "金子",
-    "岡本",
-    "藤原",
-    "中野",
-    "三浦",
-    "原田",
-    "松田",
-];
+const SURNAMES: &str = "\
+    佐藤 鈴木 高橋 田中 伊藤 渡辺 山本 中村 小林 加藤 吉田 山田 佐々木 山口 松本 井上 木村 斎藤 清水 山崎 池田 橋本 阿部 石川 山下 中島 \
+    石井 小川 前田 岡田 長谷川 藤田 後藤 近藤 村上 遠藤 青木 坂本 斉藤 福田 太田 西村 藤井 金子 岡本 藤原 中野 三浦 原田 松田";
 
 /// A name in kanji or kana.
 pub(super) fn name(text: &Folded, at: usize, gap: Gap) -> bool {
@@ -223,21 +61,25 @@ pub(super) fn name(text: &Folded, at: usize, gap: Gap) -> bool {
     let kanji = first.chars().filter(|character| is_kanji(*character)).count();
     let kana = length - kanji;
     // 山田太郎, 佐藤さくら, ヤマダタロウ; or 林 実, マリア・サントス.
-    let whole =
-        ((3..=6).contains(&kanji) && kana <= 4) || (kanji == 2 && (1..=5).contains(&kana)) || (kanji == 0 && (4..=12).contains(&length));
+    let whole = ((3..=6).contains(&kanji) && kana <= 4)
+        || (kanji == 2 && (1..=5).contains(&kana))
+        || ((4..=12).contains(&length) && first.chars().all(is_katakana));
     let two = !second.is_empty() && length <= 8 && second.chars().count() <= 8 && (kanji > 0 || length >= 2);
     match gap {
         Gap::Ruled => two || whole || (kanji == length && length == 2 && ends(text, end)),
         Gap::Blank => two || (whole && ends(text, end)),
         Gap::Spoken => {
-            (two || whole) && !first.chars().any(is_hiragana) && closes(text, end + if two { second.chars().count() + 1 } else { 0 })
+            let end = end + if two { second.chars().count() + 1 } else { 0 };
+            // Hiragana may be the rest of a sentence; a name has です right behind.
+            let sentence = first.chars().chain(second.chars()).any(is_hiragana);
+            (two || whole) && if sentence { kanji > 0 && text.stands(end, "てす") } else { closes(text, end) }
         }
-        Gap::Absent => SURNAMES.iter().any(|surname| first.starts_with(surname) && first.chars().count() > surname.chars().count()),
+        Gap::Absent => SURNAMES.split(' ').any(|surname| first.starts_with(surname) && first.chars().count() > surname.chars().count()),
     }
 }
 
 fn none(word: &str) -> bool {
-    NO_NAMES.iter().any(|no| word.contains(no)) || word.ends_with(|end| NO_ENDS.contains(end)) || "男女無空有".contains(word)
+    NO_NAMES.split(' ').any(|no| word.contains(no)) || word.ends_with(|end| NO_ENDS.contains(end)) || "男女無空有".contains(word)
 }
 
 /// Whether a word ends here.
@@ -325,7 +167,8 @@ pub(super) fn birth_date(text: &Folded, at: usize) -> bool {
 /// A day with 生 or 生まれ behind it, which is as good as a label.
 pub(super) fn born(text: &Folded, at: usize) -> bool {
     let before = at.checked_sub(1).and_then(|at| text.character(at));
-    if before.is_some_and(|character| character.is_ascii_digit()) {
+    let begins = |character| is_figure(character) || matches!(character, '明' | '大' | '昭' | '平' | '令' | 'm' | 't' | 's' | 'h' | 'r');
+    if before.is_some_and(|character| character.is_ascii_digit()) || !text.character(at).is_some_and(begins) {
         return false;
     }
     let Some(end) = date(text, at) else { return false };
