@@ -9,7 +9,7 @@ use crate::{
     calendar::{Day, Timestamp, Window},
     identifier::{Category, LayoutVersion, MessageClass, PersonCode, PersonName},
     ledger::{CategoryOutcome, Cause, LegalBasis},
-    record::{Holding, Item, LinkState, Person, PersonNeed, Record, RecordName, View, Withholding},
+    record::{Head, Holding, Item, LinkState, PersonNeed, Record, RecordName, View, Withholding},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -59,8 +59,15 @@ impl SelfInfoRequest {
         BTreeSet::from([PersonName::Code(self.person.clone())])
     }
 
+    pub(super) fn first_needs(&self) -> Vec<PersonNeed> {
+        [PersonName::Everybody, PersonName::Code(self.person.clone())].map(PersonNeed::head).into()
+    }
+
     pub(super) fn needs(&self, context: &Context<'_>) -> Vec<PersonNeed> {
-        let shown = self.categories.iter().filter(|category| decided_before(category, context).is_none()).cloned();
+        let today = context.now.day_in_japan();
+        let hidden = |category: &Category| context.heads.person.as_ref().is_some_and(|head| held_back(head, category, today).is_some());
+        let open = |category: &&Category| decided_before(category, context).is_none() && !hidden(category);
+        let shown = self.categories.iter().filter(open).cloned();
         vec![PersonNeed { name: PersonName::Code(self.person.clone()), categories: shown.take(CATEGORIES).collect() }]
     }
 
@@ -78,7 +85,7 @@ impl SelfInfoRequest {
                 Some((answer, cause)) => (answer, cause, 0),
                 None => match &person {
                     None => (Answer::NothingToShow, Cause::UnknownPerson, 0),
-                    Some(person) => match (held_back(person, &category, today), person.holdings.get(&category)) {
+                    Some(person) => match (held_back(&person.head, &category, today), person.holdings.get(&category)) {
                         (Some(cause), _) => (Answer::NothingToShow, cause, 0),
                         (None, _) if person.unread.contains(&category) => (Answer::TooLarge, Cause::TooLarge, 0),
                         (None, None) => (Answer::NothingToShow, Cause::NoRecord, 0),
@@ -122,7 +129,7 @@ fn decided_before(category: &Category, context: &Context<'_>) -> Option<(Answer,
     if !context.tenant.provides(category) {
         return Some((Answer::NotPermitted, Cause::NotPermitted));
     }
-    let (everybody, today) = (&context.everybody.restrictions, context.now.day_in_japan());
+    let (everybody, today) = (&context.heads.everybody.restrictions, context.now.day_in_japan());
     if let Some(withholding) = everybody.withholding(category, today) {
         return Some((Answer::NothingToShow, cause(withholding)));
     }
@@ -131,9 +138,9 @@ fn decided_before(category: &Category, context: &Context<'_>) -> Option<(Answer,
 }
 
 /// Why nothing of this category may be provided of the person, whatever is held.
-fn held_back(person: &Person, category: &Category, today: Day) -> Option<Cause> {
-    let withheld = person.head.restricted.restrictions.withholding(category, today).map(cause);
-    withheld.or_else(|| (person.head.link_state() != LinkState::Linked).then_some(Cause::Unconfirmed))
+fn held_back(head: &Head, category: &Category, today: Day) -> Option<Cause> {
+    let withheld = head.restricted.restrictions.withholding(category, today).map(cause);
+    withheld.or_else(|| (head.link_state() != LinkState::Linked).then_some(Cause::Unconfirmed))
 }
 
 const fn cause(withholding: Withholding) -> Cause {

@@ -15,13 +15,13 @@ mod turn;
 
 use crate::{
     calendar::Timestamp,
-    command::{Command, Context, Denial, Outcome},
+    command::{Command, Context, Denial, Heads, Outcome},
     directory::Directory,
     envelope::{self, DecryptionKey, Limits, Padding, SigningKey, SuitePolicy},
     hex,
-    identifier::{Kid, MessageId, MessageType, PersonName, PrincipalId, TenantCode},
+    identifier::{Kid, MessageId, MessageType, PrincipalId, TenantCode},
     ledger::{Promise, Salt},
-    record::{PersonId, PersonNeed, Restricted},
+    record::PersonId,
     tenant::{Copied, Permit, Route, ScopeError, TenantScope, Verified},
 };
 use blame::{Blame, Care, PATIENCE};
@@ -238,6 +238,8 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
             }
         };
         let denial = outcome.denial.clone();
+        #[cfg(feature = "sabotage")]
+        crate::sabotage::linger(&outcome);
 
         let composed = Composed::compose(&verified, message, outcome, Salt(self.entropy.bytes()), now)?;
         let encrypted = composed.sign(&self.keys.signing)?.encrypt(now)?;
@@ -267,13 +269,13 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
             return denied(Denial::NotAllowed, verified);
         }
         let fresh = || PersonId(self.entropy.half());
-        let everybody = if command.minds_everybody() { held_back_of_everybody(scope)? } else { Restricted::default() };
+        let heads = Heads::of(scope.vault().view(&command.first_needs())?);
         let context = Context {
             now,
             author: verified.author(),
             tenant: verified.directory().tenant(&verified.tenant()).ok_or(Failure::Bug)?,
             catalogue: verified.directory().catalogue(),
-            everybody: &everybody,
+            heads: &heads,
             fresh: &fresh,
             room: self.limits.longest_payload(Padding::Padme).saturating_sub(REPLY_FRAME),
         };
@@ -347,12 +349,6 @@ fn deduplicate<V: Vault>(scope: &TenantScope<V>, message: &MessageKey, verified:
             Ok(if refused { Standing::Other(conflict, Denial::Conflict) } else { Standing::First })
         }
     }
-}
-
-/// What is held back of everybody of the tenant, if anything was ever said.
-fn held_back_of_everybody<V: Vault>(scope: &TenantScope<V>) -> Result<Restricted, VaultFault> {
-    let view = scope.vault().view(&[PersonNeed::head(PersonName::Everybody)])?;
-    Ok(view.persons.into_iter().flatten().next().map(|everybody| everybody.head.restricted).unwrap_or_default())
 }
 
 fn denied(denial: Denial, verified: &Verified) -> Result<Outcome, Failure> {

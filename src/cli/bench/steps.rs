@@ -11,14 +11,14 @@ use crate::{
         CliError, Outside,
         peer::{Peer, PeerSettings},
     },
-    command::{Command, Context},
+    command::{Command, Context, Heads},
     config::{Configuration, read_root_key},
     daemon::SystemEntropy,
     envelope::{self, Decrypted, Limits, Padding},
     identifier::{MessageId, MessageType, TenantCode, VaultName},
     keyring::RootKey,
     ledger::Salt,
-    record::{PersonId, Restricted},
+    record::PersonId,
     relay::{
         Composed, Encrypted, Keys,
         ports::{Answer, Frame, MessageKey, Vault as _},
@@ -191,14 +191,14 @@ impl Steps<'_> {
             (persons && unknown).then_some(scoped)
         })?;
         let fresh = || PersonId([0; 16]);
-        let everybody = Restricted::default();
         let (view, seen) = each(scoped, |scoped| {
-            let needs = scoped.command.needs(&context(&scoped.verified, &fresh, &everybody, now)?);
+            let heads = Heads::of(scoped.scope.vault().view(&scoped.command.first_needs()).ok()?);
+            let needs = scoped.command.needs(&context(&scoped.verified, &fresh, &heads, now)?);
             let view = scoped.scope.vault().view(&needs).ok()?;
-            Some((scoped, view))
+            Some((scoped, heads, view))
         })?;
-        let (handle, handled) = each(seen, |(Scoped { verified, command, scope }, view)| {
-            let outcome = command.handle(&context(&verified, &fresh, &everybody, now)?, view).ok()?;
+        let (handle, handled) = each(seen, |(Scoped { verified, command, scope }, heads, view)| {
+            let outcome = command.handle(&context(&verified, &fresh, &heads, now)?, view).ok()?;
             Some(((verified, scope), outcome))
         })?;
         let (asked, outcomes): (Vec<_>, Vec<_>) = handled.into_iter().unzip();
@@ -220,7 +220,7 @@ fn message(verified: &Verified) -> MessageKey {
 fn context<'a>(
     verified: &'a Verified,
     fresh: &'a dyn Fn() -> PersonId,
-    everybody: &'a Restricted,
+    heads: &'a Heads,
     now: Timestamp,
 ) -> Option<Context<'a>> {
     Some(Context {
@@ -228,7 +228,7 @@ fn context<'a>(
         author: verified.author(),
         tenant: verified.directory().tenant(&verified.tenant())?,
         catalogue: verified.directory().catalogue(),
-        everybody,
+        heads,
         fresh,
         room: Limits::default().longest_payload(Padding::Padme),
     })

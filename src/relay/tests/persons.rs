@@ -213,6 +213,24 @@ async fn a_category_or_the_whole_tenant_waits_for_an_official_on_the_tenants_wor
 }
 
 #[tokio::test]
+async fn what_is_held_back_is_not_even_read() {
+    let world = populated().await;
+    let restrictions = json!([{"kind": "not-provided", "categories": ["TM00000000000080"], "window": {}, "reason": "x"}]);
+    let body = json!({"person": ADDRESSEE, "revision": 1, "restrictions": restrictions});
+    world.carry(&world.letter("fujisawa", 10, MessageType::PersonRestrict, body)).await;
+    let asked = |id| world.letter("disclosure", id, MessageType::SelfInfoRequest, ask(7, &[TAX, "TM00000000000080"]));
+    assert!(matches!(world.carry(&asked(11)).await.1, End::Answered { .. }), "the planted bug in reading this category was met");
+    assert_eq!(last(&world)["categories"][1]["outcome"], "nothing-to-show");
+    assert_eq!(last(&world)["categories"][0]["outcome"], "provided");
+    assert_eq!(linked(&world, 12, ADDRESSEE, 7, "relinked", 2).await, "unconfirmed");
+    let body = json!({"person": ADDRESSEE, "revision": 2, "restrictions": []});
+    world.carry(&world.letter("fujisawa", 13, MessageType::PersonRestrict, body)).await;
+    assert!(matches!(world.carry(&asked(14)).await.1, End::Answered { .. }));
+    assert_eq!(linked(&world, 15, ADDRESSEE, 7, "confirmed", 3).await, "linked");
+    assert!(matches!(world.carry(&asked(16)).await.1, End::Blamed { .. }), "the bug was planted");
+}
+
+#[tokio::test]
 async fn an_older_word_about_everybody_has_no_effect() {
     let world = populated().await;
     for (id, revision, kind, result) in
