@@ -7,7 +7,7 @@
 
 use crate::stage::{Of, Stage, Voice, categories, now, stage};
 use nakatsugi::{
-    cli::demo::population::{self, Resident, Shown},
+    cli::demo::population::{Resident, Shown},
     identifier::{MessageType, TenantCode},
 };
 use serde_json::json;
