@@ -22,6 +22,8 @@ pub enum Sabotage {
     ReleaseTurnsEarly,
     /// `forget-ids`: a message that comes again is handled again.
     ForgetIds,
+    /// `linger-when-withheld`: what is held back takes a millisecond longer than what is not there.
+    LingerWhenWithheld,
 }
 
 /// Whether this is what is broken.
@@ -33,9 +35,18 @@ pub(crate) fn is(sabotage: Sabotage) -> bool {
         "send-unencrypted" => Some(Sabotage::SendUnencrypted),
         "release-turns-early" => Some(Sabotage::ReleaseTurnsEarly),
         "forget-ids" => Some(Sabotage::ForgetIds),
+        "linger-when-withheld" => Some(Sabotage::LingerWhenWithheld),
         _ => None,
     });
     *chosen == Some(sabotage)
+}
+
+/// Takes a millisecond if something was held back.
+pub(crate) fn linger(outcome: &crate::command::Outcome) {
+    let withheld = outcome.facts.categories.iter().any(|category| category.cause == crate::ledger::Cause::Withheld);
+    if withheld && is(Sabotage::LingerWhenWithheld) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
 }
 
 /// A ticket that may have been settled too early.

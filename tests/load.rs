@@ -76,6 +76,7 @@ fn a_town_is_loaded_though_the_load_is_killed_and_bad_rows_stand_in_the_file() {
         match resident.index {
             700 => text.push_str("this is no row\n\n"),
             701 => row["category"] = json!("TM99999999999999"),
+            1_950 => row["record"]["registration_number"] = json!(format!("demo-5-{tax}")),
             1_900 => row["record"]["items"][0]["value"] = json!("個人番号 1234 5678 9018"),
             _ => {}
         }
@@ -104,21 +105,21 @@ fn a_town_is_loaded_though_the_load_is_killed_and_bad_rows_stand_in_the_file() {
     let output = load(&site, &[], &rows).output().unwrap();
     let (code, result, errors) = told(&output);
     assert_eq!(code, Some(65), "{errors}");
-    assert!(errors.contains("3 rows were refused") && errors.contains("rows.ndjson.refused"), "{errors}");
+    assert!(errors.contains("4 rows were refused") && errors.contains("rows.ndjson.refused"), "{errors}");
     // Rows that were sent but not noted before a kill are superseded by themselves.
-    assert_eq!(result["stored"].as_u64().unwrap() + result["superseded"].as_u64().unwrap(), u64::from(RESIDENTS) - 2, "{result}");
-    assert_eq!((&result["refused"], &result["lines"]), (&json!(3), &json!(RESIDENTS + 2)));
+    assert_eq!(result["stored"].as_u64().unwrap() + result["superseded"].as_u64().unwrap(), u64::from(RESIDENTS) - 3, "{result}");
+    assert_eq!((&result["refused"], &result["lines"]), (&json!(4), &json!(RESIDENTS + 2)));
     let refused = fs::read_to_string(temporary.path().join("rows.ndjson.refused")).unwrap();
     let mut refused: Vec<Value> = refused.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     refused.sort_by_key(|refusal| refusal["line"].as_u64());
     refused.dedup();
     let refused: Vec<_> = refused.iter().map(|refusal| (refusal["line"].as_u64().unwrap(), refusal["code"].as_str().unwrap())).collect();
-    assert_eq!(refused, [(701, "malformed-json"), (704, "unknown-category"), (1_903, "individual-number")]);
+    assert_eq!(refused, [(701, "malformed-json"), (704, "unknown-category"), (1_903, "individual-number"), (1_953, "repeated-number")]);
     assert!(!state.exists());
 
     // Everything is in effect, and loading it again changes nothing.
     let (_, result, errors) = told(&load(&site, &[], &rows).output().unwrap());
-    assert_eq!(result, json!({"lines": RESIDENTS + 2, "stored": 0, "superseded": RESIDENTS - 2, "refused": 3}), "{errors}");
+    assert_eq!(result, json!({"lines": RESIDENTS + 2, "stored": 0, "superseded": RESIDENTS - 3, "refused": 4}), "{errors}");
 
     // What the broker refuses is said at once, in its words.
     let mut foreign = Command::new(BINARY);

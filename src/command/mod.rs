@@ -19,7 +19,7 @@ use crate::{
     envelope::strict_json::{self, JsonError},
     identifier::{MessageType, PersonName},
     ledger::LegalBasis,
-    record::{PersonId, PersonNeed, View},
+    record::{Head, PersonId, PersonNeed, Restricted, View},
 };
 pub use denial::Denial;
 pub use outcome::{Facts, Outcome};
@@ -68,10 +68,31 @@ pub struct Context<'a> {
     pub tenant: &'a Tenant,
     /// The known categories.
     pub catalogue: &'a Catalogue,
+    /// What was looked up before the command says what it needs.
+    pub heads: &'a Heads,
     /// A fresh id for a person who is new here.
     pub fresh: &'a dyn Fn() -> PersonId,
     /// How many bytes the reply's body may have.
     pub room: usize,
+}
+
+/// What is looked up before a command says what it needs: heads, and no record. So what is held back is not even read, and
+/// costs as much time as what is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Heads {
+    /// What is held back of everybody.
+    pub everybody: Restricted,
+    /// The head of the person who is asked for.
+    pub person: Option<Head>,
+}
+
+impl Heads {
+    /// What a view of [`Command::first_needs`] shows.
+    #[must_use]
+    pub fn of(view: View) -> Self {
+        let mut seen = view.persons.into_iter().map(|person| person.map(|person| person.head));
+        Self { everybody: seen.next().flatten().map(|everybody| everybody.restricted).unwrap_or_default(), person: seen.next().flatten() }
+    }
 }
 
 impl Command {
@@ -100,6 +121,15 @@ impl Command {
             Self::RecordDelete(delete) => delete.names(),
             Self::PersonLink(link) => link.names(),
             Self::PersonRestrict(restrict) => restrict.names(),
+        }
+    }
+
+    /// The heads that it looks at before it says what it needs.
+    #[must_use]
+    pub fn first_needs(&self) -> Vec<PersonNeed> {
+        match self {
+            Self::SelfInfoRequest(request) => request.first_needs(),
+            Self::RecordPut(_) | Self::RecordDelete(_) | Self::PersonLink(_) | Self::PersonRestrict(_) => Vec::new(),
         }
     }
 

@@ -1,25 +1,64 @@
-//! `person.restrict`: a municipal system says what is held back of a person, for how long and why.
+//! `person.restrict`: a municipal system says what is held back of a person, or of everybody, for how long and why.
 //!
-//! Always: it names all that is held back from now on, and takes the place of what was said before; an older revision has no
-//! effect. A person who is not known yet is made known, so that what is registered later is held back from the start.
-//! Absent: the mark that a category waits for an official; that is the catalogue's and the tenant's.
+//! Always: it names all that is held back of them from now on, and takes the place of what was said before; an older revision
+//! has no effect. A person who is not known yet is made known, so that what is registered later is held back from the start.
+//! That a request waits for an official is said of everybody only: waiting must tell nothing about a person. Absent: which
+//! categories wait by default; the catalogue says so.
 
 use super::{Context, Denial, Facts, Outcome};
 use crate::{
-    identifier::{AddresseeNumber, MessageClass, PersonName},
+    identifier::{AddresseeNumber, IdentifierError, MessageClass, PersonName},
     ledger::{CategoryOutcome, Cause, LegalBasis},
-    record::{PersonChange, PersonNeed, Restricted, Restrictions, Revision, View},
+    record::{PersonChange, PersonNeed, Restricted, Restrictions, Revision, View, Withholding},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// A person and all that is held back of them.
+/// A person or everybody, and all that is held back of them.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Body")]
 pub struct PersonRestrict {
-    person: AddresseeNumber,
+    person: Whom,
     revision: Revision,
     restrictions: Restrictions,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    person: Whom,
+    revision: Revision,
+    restrictions: Restrictions,
+}
+
+/// Of whom something is held back.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+enum Whom {
+    /// Of every person of the tenant, registered or not.
+    Everybody,
+    /// Of one.
+    Person(AddresseeNumber),
+}
+
+impl TryFrom<String> for Whom {
+    type Error = IdentifierError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == "everybody" { Ok(Self::Everybody) } else { AddresseeNumber::try_from(text).map(Self::Person) }
+    }
+}
+
+impl TryFrom<Body> for PersonRestrict {
+    type Error = &'static str;
+
+    fn try_from(Body { person, revision, restrictions }: Body) -> Result<Self, Self::Error> {
+        let waits = restrictions.iter().any(|restriction| restriction.kind == Withholding::NoAutomaticAnswer);
+        match person {
+            Whom::Person(_) if waits => Err("that a request waits for an official is said of everybody, never of a person"),
+            person => Ok(Self { person, revision, restrictions }),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -41,7 +80,10 @@ enum RestrictResult {
 
 impl PersonRestrict {
     fn name(&self) -> PersonName {
-        PersonName::Addressee(self.person.clone())
+        match &self.person {
+            Whom::Everybody => PersonName::Everybody,
+            Whom::Person(number) => PersonName::Addressee(number.clone()),
+        }
     }
 
     pub(super) fn names(&self) -> BTreeSet<PersonName> {
@@ -49,7 +91,7 @@ impl PersonRestrict {
     }
 
     pub(super) fn needs(&self) -> Vec<PersonNeed> {
-        vec![PersonNeed { name: self.name(), categories: Vec::new() }]
+        vec![PersonNeed::head(self.name())]
     }
 
     pub(super) fn handle(self, context: &Context<'_>, view: View) -> Result<Outcome, serde_json::Error> {
@@ -65,9 +107,10 @@ impl PersonRestrict {
         } else if self.revision <= held {
             (RestrictResult::Superseded, None)
         } else {
-            let mut change = match &person {
-                Some(person) => PersonChange::of(person),
-                None => PersonChange::newcomer((context.fresh)(), &self.person),
+            let mut change = match (&person, &self.person) {
+                (Some(person), _) => PersonChange::of(person),
+                (None, Whom::Everybody) => PersonChange::everybody((context.fresh)()),
+                (None, Whom::Person(number)) => PersonChange::newcomer((context.fresh)(), number),
             };
             change.head.restricted = Restricted { revision: self.revision, restrictions: self.restrictions };
             (RestrictResult::Restricted, Some(change))

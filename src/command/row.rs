@@ -58,7 +58,7 @@ pub(super) enum RowRefusal {
     HasChildren,
     /// A text in it holds the person's integrated addressee number, which must never leave.
     AddresseeInText(Place),
-    /// A text in it holds a number that must not stand there.
+    /// A text in it holds a number or a basic datum that must not stand there.
     Forbidden {
         /// Which text.
         place: Place,
@@ -262,7 +262,7 @@ fn admissible(change: RowChange, context: &Context<'_>, numbers: &mut BTreeSet<R
         if guard::holds_digits(text, own) {
             return Err(RowRefusal::AddresseeInText(place));
         }
-        guard::numbers(text).map_err(|hit| RowRefusal::Forbidden { place, hit })?;
+        guard::text(text).map_err(|hit| RowRefusal::Forbidden { place, hit })?;
     }
     Ok(change)
 }

@@ -1,14 +1,15 @@
 //! `self-info.request`: a person asks for their own records in named categories (番号法 附則6条3項, 4項1号).
 //!
-//! Always: no record, nothing in its window, withheld, suspended and an unknown person end alike, as `nothing-to-show`; the
-//! true cause stands in the ledger only. A category that the tenant does not provide is `not-permitted` before anything is looked up.
+//! Always: no record, nothing in its window, withheld, suspended, an unconfirmed link and an unknown person end alike, as
+//! `nothing-to-show`; the true cause stands in the ledger only. What tenant and category decide (not provided, held back of
+//! everybody, waiting for an official) is decided before the person is looked up, so it tells nothing about one.
 
 use super::{Context, Denial, Facts, Outcome};
 use crate::{
     calendar::{Day, Timestamp, Window},
     identifier::{Category, LayoutVersion, MessageClass, PersonCode, PersonName},
     ledger::{CategoryOutcome, Cause, LegalBasis},
-    record::{Holding, Item, PersonNeed, Record, RecordName, View, Withholding},
+    record::{Head, Holding, Item, LinkState, PersonNeed, Record, RecordName, View, Withholding},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -58,8 +59,15 @@ impl SelfInfoRequest {
         BTreeSet::from([PersonName::Code(self.person.clone())])
     }
 
+    pub(super) fn first_needs(&self) -> Vec<PersonNeed> {
+        [PersonName::Everybody, PersonName::Code(self.person.clone())].map(PersonNeed::head).into()
+    }
+
     pub(super) fn needs(&self, context: &Context<'_>) -> Vec<PersonNeed> {
-        let shown = self.categories.iter().filter(|category| decided_before(category, context).is_none()).cloned();
+        let today = context.now.day_in_japan();
+        let hidden = |category: &Category| context.heads.person.as_ref().is_some_and(|head| held_back(head, category, today).is_some());
+        let open = |category: &&Category| decided_before(category, context).is_none() && !hidden(category);
+        let shown = self.categories.iter().filter(open).cloned();
         vec![PersonNeed { name: PersonName::Code(self.person.clone()), categories: shown.take(CATEGORIES).collect() }]
     }
 
@@ -77,14 +85,12 @@ impl SelfInfoRequest {
                 Some((answer, cause)) => (answer, cause, 0),
                 None => match &person {
                     None => (Answer::NothingToShow, Cause::UnknownPerson, 0),
-                    Some(person) => {
-                        match (person.head.restricted.restrictions.withholding(&category, today), person.holdings.get(&category)) {
-                            (Some(withholding), _) => (Answer::NothingToShow, cause(withholding), 0),
-                            (None, _) if person.unread.contains(&category) => (Answer::TooLarge, Cause::TooLarge, 0),
-                            (None, None) => (Answer::NothingToShow, Cause::NoRecord, 0),
-                            (None, Some(holding)) => provide(holding, today, &mut room)?,
-                        }
-                    }
+                    Some(person) => match (held_back(&person.head, &category, today), person.holdings.get(&category)) {
+                        (Some(cause), _) => (Answer::NothingToShow, cause, 0),
+                        (None, _) if person.unread.contains(&category) => (Answer::TooLarge, Cause::TooLarge, 0),
+                        (None, None) => (Answer::NothingToShow, Cause::NoRecord, 0),
+                        (None, Some(holding)) => provide(holding, today, &mut room)?,
+                    },
                 },
             };
             causes.push(CategoryOutcome { category: category.clone(), cause, records });
@@ -117,20 +123,31 @@ impl SelfInfoRequest {
 }
 
 /// What is decided by tenant and category alone, before any look-up, so that it tells nothing about a person: what the tenant
-/// does not provide, and what waits for an official (自動応答不可), which sensitive categories do.
+/// does not provide, what is held back of everybody, and what waits for an official (自動応答不可): sensitive categories by
+/// default, others by the tenant's word.
 fn decided_before(category: &Category, context: &Context<'_>) -> Option<(Answer, Cause)> {
     if !context.tenant.provides(category) {
         return Some((Answer::NotPermitted, Cause::NotPermitted));
     }
+    let (everybody, today) = (&context.heads.everybody.restrictions, context.now.day_in_japan());
+    if let Some(withholding) = everybody.withholding(category, today) {
+        return Some((Answer::NothingToShow, cause(withholding)));
+    }
     let sensitive = context.catalogue.entry(category).is_some_and(|entry| entry.sensitive);
-    sensitive.then_some((Answer::Pending, Cause::Pending))
+    (sensitive || everybody.waits(category, today)).then_some((Answer::Pending, Cause::Pending))
+}
+
+/// Why nothing of this category may be provided of the person, whatever is held.
+fn held_back(head: &Head, category: &Category, today: Day) -> Option<Cause> {
+    let withheld = head.restricted.restrictions.withholding(category, today).map(cause);
+    withheld.or_else(|| (head.link_state() != LinkState::Linked).then_some(Cause::Unconfirmed))
 }
 
 const fn cause(withholding: Withholding) -> Cause {
     match withholding {
         Withholding::Suspended => Cause::Suspended,
-        // The other does not keep anything from being provided.
-        Withholding::NotProvided | Withholding::ProvisionHidden => Cause::Withheld,
+        // The others do not keep anything from being provided.
+        Withholding::NotProvided | Withholding::ProvisionHidden | Withholding::NoAutomaticAnswer => Cause::Withheld,
     }
 }
 

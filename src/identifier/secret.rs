@@ -108,13 +108,17 @@ impl fmt::Debug for AddresseeNumber {
     }
 }
 
-/// Either name of a person.
+/// A name that leads to a person.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PersonName {
     /// How the network and the disclosure system name the person to this tenant.
     Code(PersonCode),
     /// How the tenant itself names the person.
     Addressee(AddresseeNumber),
+    /// A code that led to the person once and does no longer: never an answer to who has it.
+    Former(PersonCode),
+    /// Nobody in particular: what is held back of everybody of the tenant lies there.
+    Everybody,
 }
 
 #[cfg(test)]

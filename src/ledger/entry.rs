@@ -88,6 +88,8 @@ pub enum Cause {
     Withheld,
     /// Its provision is suspended, whether something is held or not.
     Suspended,
+    /// The person's code was linked anew, and the tenant has not confirmed it.
+    Unconfirmed,
     /// It waits for an official.
     Pending,
     /// The tenant does not provide this category.

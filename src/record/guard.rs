@@ -3,8 +3,10 @@
 //! Always: a hit says what was found and where, never the number itself. A number counts in its disguises: full-width or
 //! Chinese digits, digits parted by spaces, hyphens or characters that nobody sees. What looks like a date or a telephone
 //! number is left alone unless a label before it says otherwise. Absent: a number written out in another alphabet, one split
-//! over two texts, and any unlabelled name: no guard can find those. The check digit of resident record codes is not public,
-//! so one without its label is not found either.
+//! over two texts: no guard can find those. The check digit of resident record codes is not public, so one without its label is
+//! not found either. Labelled basic data are looked for by [`basic_data`]; `docs/guards.md` says how often all this is right.
+
+pub use super::basic::basic_data;
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +15,14 @@ pub enum Forbidden {
     IndividualNumber,
     /// A resident record code (住民票コード).
     ResidentRecordCode,
+    /// A name (氏名) behind its label.
+    Name,
+    /// An address (住所) behind its label.
+    Address,
+    /// A sex (性別) behind its label.
+    Sex,
+    /// A date of birth (生年月日) behind its label.
+    BirthDate,
 }
 
 impl Forbidden {
@@ -22,6 +32,10 @@ impl Forbidden {
         match self {
             Self::IndividualNumber => "individual-number",
             Self::ResidentRecordCode => "resident-record-code",
+            Self::Name => "labelled-name",
+            Self::Address => "labelled-address",
+            Self::Sex => "labelled-sex",
+            Self::BirthDate => "labelled-birth-date",
         }
     }
 }
@@ -39,6 +53,15 @@ pub struct Hit {
 const LABEL_REACH: usize = 12;
 const INDIVIDUAL_LABELS: [&str; 5] = ["個人番号", "マイナンバ", "ﾏｲﾅﾝﾊﾞ", "mynumber", "individualnumber"];
 const RESIDENT_LABELS: [&str; 3] = ["住民票コード", "住民票ｺｰﾄﾞ", "residentrecordcode"];
+
+/// Looks for everything that must not stand in a text that enters.
+///
+/// # Errors
+/// The first [`Hit`].
+pub fn text(text: &str) -> Result<(), Hit> {
+    numbers(text)?;
+    basic_data(text)
+}
 
 /// Looks for individual numbers and resident record codes.
 ///
@@ -207,7 +230,7 @@ const fn separating(character: char) -> Option<char> {
     }
 }
 
-const fn is_invisible(character: char) -> bool {
+pub(super) const fn is_invisible(character: char) -> bool {
     matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}')
 }
 

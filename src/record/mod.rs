@@ -4,13 +4,16 @@
 //! revision, so that an older message cannot revive it. Absent: how any of it is sealed or stored, and the catalogue's
 //! knowledge of items.
 
+mod basic;
 pub mod guard;
 mod holding;
 mod item;
+mod link;
 mod person;
 mod restriction;
 
 pub use holding::{Holding, Place, Record, RecordName, Replaced, Revision, Row};
 pub use item::{Item, ItemValue, NullReason};
-pub use person::{FormerName, Head, Person, PersonChange, PersonId, PersonNeed, View};
+pub use link::{CodeChange, LinkRefusal, LinkState, LinkStep, Past};
+pub use person::{CodeEnd, Confirmation, FormerName, Head, Person, PersonChange, PersonId, PersonNeed, View};
 pub use restriction::{Restricted, Restriction, Restrictions, SomeCategories, Withholding};

@@ -19,8 +19,33 @@ pub struct PersonId(pub [u8; 16]);
 pub struct FormerName {
     /// The code.
     pub code: PersonCode,
-    /// When another took its place.
+    /// Until when it was the person's.
     pub until: Timestamp,
+    /// Why it is the person's no longer.
+    #[serde(default)]
+    pub end: CodeEnd,
+}
+
+/// Why a code is a person's no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CodeEnd {
+    /// Another took its place.
+    #[default]
+    Replaced,
+    /// The tenant revoked it.
+    Revoked,
+}
+
+/// Whether the tenant must confirm that code and person belong together before anything is provided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confirmation {
+    /// No.
+    #[default]
+    NotNeeded,
+    /// It must, and has not yet.
+    Awaited,
 }
 
 /// The head row of a person: its names and their revision, and what is held back.
@@ -32,6 +57,9 @@ pub struct Head {
     pub code: Option<PersonCode>,
     /// Codes it had before, oldest first.
     pub former: Vec<FormerName>,
+    /// Whether its code must be confirmed before anything is provided; see [`Head::link_state`].
+    #[serde(default)]
+    pub confirmation: Confirmation,
     /// The revision of the last `person.link` in effect; 0 before the first.
     pub revision: Revision,
     /// What is held back.
@@ -84,6 +112,14 @@ pub struct PersonChange {
     pub holdings: BTreeMap<Category, Holding>,
 }
 
+impl PersonNeed {
+    /// The head alone.
+    #[must_use]
+    pub const fn head(name: PersonName) -> Self {
+        Self { name, categories: Vec::new() }
+    }
+}
+
 impl PersonChange {
     /// A change of a known person that so far changes nothing.
     #[must_use]
@@ -101,5 +137,11 @@ impl PersonChange {
             unlinked: Vec::new(),
             holdings: BTreeMap::new(),
         }
+    }
+
+    /// The first word about everybody: a head without a person.
+    #[must_use]
+    pub fn everybody(id: PersonId) -> Self {
+        Self { id, head: Head::default(), linked: vec![PersonName::Everybody], unlinked: Vec::new(), holdings: BTreeMap::new() }
     }
 }

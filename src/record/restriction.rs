@@ -1,4 +1,4 @@
-//! What is held back of a person, for how long and why (自己情報提供不可・不開示該当).
+//! What is held back of a person or of everybody, for how long and why (自己情報提供不可・不開示該当・自動応答不可).
 //!
 //! Always: judged when a request is answered, never when data is put, so that whatever is registered later is held back too.
 //! Absent: who decided it; the author's entry in the ledger says so.
@@ -26,6 +26,9 @@ pub enum Withholding {
     ProvisionHidden,
     /// Provision is suspended: a wrong link between person and data is suspected.
     Suspended,
+    /// A request waits for an official (自動応答不可). Of everybody only: it is decided before any look-up, so that waiting
+    /// tells nothing about a person.
+    NoAutomaticAnswer,
 }
 
 /// Something held back.
@@ -92,11 +95,21 @@ impl Restrictions {
         self.0.iter()
     }
 
-    /// What keeps this category from being provided on this day, the gravest first: a hidden entry of provision does not.
+    /// What keeps this category from being provided on this day, the gravest first: a hidden entry of provision does not, nor
+    /// that an official decides.
     #[must_use]
     pub fn withholding(&self, category: &Category, day: Day) -> Option<Withholding> {
-        let kinds = self.0.iter().filter(|restriction| restriction.covers(category, day)).map(|restriction| restriction.kind);
-        kinds.filter(|kind| *kind != Withholding::ProvisionHidden).min()
+        self.kinds(category, day).filter(|kind| matches!(kind, Withholding::NotProvided | Withholding::Suspended)).min()
+    }
+
+    /// Whether a request for this category waits for an official on this day.
+    #[must_use]
+    pub fn waits(&self, category: &Category, day: Day) -> bool {
+        self.kinds(category, day).any(|kind| kind == Withholding::NoAutomaticAnswer)
+    }
+
+    fn kinds(&self, category: &Category, day: Day) -> impl Iterator<Item = Withholding> {
+        self.0.iter().filter(move |restriction| restriction.covers(category, day)).map(|restriction| restriction.kind)
     }
 }
 

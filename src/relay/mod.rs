@@ -15,7 +15,7 @@ mod turn;
 
 use crate::{
     calendar::Timestamp,
-    command::{Command, Context, Denial, Outcome},
+    command::{Command, Context, Denial, Heads, Outcome},
     directory::Directory,
     envelope::{self, DecryptionKey, Limits, Padding, SigningKey, SuitePolicy},
     hex,
@@ -238,6 +238,8 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
             }
         };
         let denial = outcome.denial.clone();
+        #[cfg(feature = "sabotage")]
+        crate::sabotage::linger(&outcome);
 
         let composed = Composed::compose(&verified, message, outcome, Salt(self.entropy.bytes()), now)?;
         let encrypted = composed.sign(&self.keys.signing)?.encrypt(now)?;
@@ -267,11 +269,13 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
             return denied(Denial::NotAllowed, verified);
         }
         let fresh = || PersonId(self.entropy.half());
+        let heads = Heads::of(scope.vault().view(&command.first_needs())?);
         let context = Context {
             now,
             author: verified.author(),
             tenant: verified.directory().tenant(&verified.tenant()).ok_or(Failure::Bug)?,
             catalogue: verified.directory().catalogue(),
+            heads: &heads,
             fresh: &fresh,
             room: self.limits.longest_payload(Padding::Padme).saturating_sub(REPLY_FRAME),
         };

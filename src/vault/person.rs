@@ -98,6 +98,8 @@ impl Core {
         let blind = match name {
             PersonName::Code(code) => index.blind(Tree::Link, &[&[0], code.as_bytes()]),
             PersonName::Addressee(number) => index.blind(Tree::Link, &[&[1], number.as_bytes()]),
+            PersonName::Former(code) => index.blind(Tree::Link, &[&[2], code.as_bytes()]),
+            PersonName::Everybody => index.blind(Tree::Link, &[&[3]]),
         };
         Tree::Link.row(&[&blind.0])
     }

@@ -54,6 +54,16 @@ const CASES: &[Case] = &[
     ("too few recovery shares", nothing, &["keys", "shares", "verify", "shares/share-1.txt", "shares/share-2.txt"]),
     ("a folder that is not empty", nothing, &["init", "."]),
     (
+        "a catalogue whose depths jump",
+        |site| site.change("catalogue.json", "\"code\": \"0200000030\", \"depth\": 2", "\"code\": \"0200000030\", \"depth\": 4"),
+        &["validate", "catalogue.json"],
+    ),
+    (
+        "a catalogue of an older version",
+        |site| site.change("catalogue.json", "nakatsugi.catalogue/2", "nakatsugi.catalogue/1"),
+        &["directory", "sign"],
+    ),
+    (
         "a body with mistakes in two rows",
         |site| {
             let rows = r#"{"rows":[{"person":"123","category":"TM00000000000002","revision":1,"record":null},{"revision":"one"}]}"#;

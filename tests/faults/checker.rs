@@ -140,6 +140,8 @@ struct Person {
     revision: u64,
     code: Option<u32>,
     former: usize,
+    /// Its code led to somebody else before: nothing is provided.
+    unconfirmed: bool,
     /// Revision and value by category; a deleted one has none.
     rows: BTreeMap<usize, (u64, Option<String>)>,
 }
@@ -148,6 +150,8 @@ struct Person {
 struct Model {
     persons: BTreeMap<u32, Person>,
     codes: BTreeMap<u32, u32>,
+    /// To whom a code that was replaced led last.
+    former: BTreeMap<u32, u32>,
 }
 
 impl Model {
@@ -166,7 +170,7 @@ impl Model {
                 json!([if newer == [true; 3] { "stored" } else { "superseded" }])
             }
             Asks::Request { code } => {
-                let person = self.codes.get(code).and_then(|person| self.persons.get(person));
+                let person = self.codes.get(code).and_then(|person| self.persons.get(person)).filter(|person| !person.unconfirmed);
                 let shown = |category: usize| person.and_then(|person| person.rows.get(&category)).and_then(|(_, value)| value.clone());
                 json!([shown(0), shown(1), shown(2)])
             }
@@ -190,19 +194,22 @@ impl Model {
         if revision <= held.revision {
             return "superseded";
         }
-        if held.former >= FORMER {
+        if held.code != Some(code) && held.former >= FORMER {
             return "too-many-codes";
         }
+        let led_elsewhere = self.former.get(&code).is_some_and(|before| *before != person);
         let now = self.persons.entry(person).or_default();
         now.revision = revision;
         if now.code != Some(code) {
             if let Some(before) = now.code.replace(code) {
                 now.former += 1;
                 self.codes.remove(&before);
+                self.former.insert(before, person);
             }
+            now.unconfirmed |= led_elsewhere;
             self.codes.insert(code, person);
         }
-        "linked"
+        if now.unconfirmed { "unconfirmed" } else { "linked" }
     }
 }
 

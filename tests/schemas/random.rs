@@ -70,10 +70,17 @@ fn bodies() -> impl Strategy<Value = (&'static str, Value)> {
         let authenticated = json!({ "method": "jpki-user-certificate", "at": 0 });
         json!({ "person": CODE, "categories": categories, "authenticated": authenticated })
     });
+    let kinds = ["not-provided", "provision-hidden", "suspended", "no-automatic-answer"];
+    let restrict = (0_usize..4, any::<bool>()).prop_map(move |(kind, everybody)| {
+        let person = if everybody || kind == 3 { "everybody" } else { NUMBER };
+        let restriction = json!({ "kind": kinds[kind], "categories": ["TM00000000000002"], "window": {}, "reason": "x" });
+        json!({ "person": person, "revision": 1, "restrictions": [restriction] })
+    });
     prop_oneof![
         4 => put.prop_map(|rows| ("body/record.put", json!({ "rows": rows }))),
         1 => Just(("body/record.delete", json!({ "rows": [name] }))),
-        1 => Just(("body/person.link", json!({ "person": NUMBER, "code": CODE, "revision": 1 }))),
+        1 => Just(("body/person.link", json!({ "person": NUMBER, "code": CODE, "state": "relinked", "revision": 1 }))),
+        1 => restrict.prop_map(|restriction| ("body/person.restrict", restriction)),
         2 => request.prop_map(|request| ("body/self-info.request", request)),
     ]
 }
@@ -110,6 +117,9 @@ fn mutations() -> impl Strategy<Value = Mutation> {
         json!("not-collected"),
         json!({ "not-collected": null }),
         json!("8200000020"),
+        json!("everybody"),
+        json!("no-automatic-answer"),
+        json!("confirmed"),
         json!(NUMBER),
         json!(CODE),
         json!("k".repeat(65)),
@@ -119,7 +129,8 @@ fn mutations() -> impl Strategy<Value = Mutation> {
         json!({}),
         json!([["TM00000000000002"]]),
     ];
-    let names = vec!["x", "reason", "value", "from", "until", "parent", "version", "updated_at", "revision", "category", "code"];
+    let names =
+        vec!["x", "reason", "value", "state", "kind", "from", "until", "parent", "version", "updated_at", "revision", "category", "code"];
     let value = move || prop::sample::select(pool.clone());
     let letter = || prop::sample::select(vec!['0', 'a', 'Z', ' ', '\n', '\u{7f}', '~', '２', '-', '.', '=', 'é', '\0']);
     prop_oneof![

@@ -6,7 +6,7 @@ use nakatsugi::{
     command::{Command, Denial, Outcome},
     identifier::{Category, MessageType},
     ledger::{LegalBasis, Promise},
-    record::{FormerName, Head, Holding, Item, ItemValue, NullReason, Person, PersonId, Record, Row},
+    record::{CodeEnd, FormerName, Head, Holding, Item, ItemValue, NullReason, Person, PersonId, Record, Row},
 };
 use serde_json::{Value, json, value::to_raw_value};
 use std::{
@@ -197,11 +197,16 @@ pub(crate) fn replies(world: &World) -> Vec<(String, Value)> {
 
     let link = |revision: u64| json!({ "person": NUMBER, "code": CODE, "revision": revision });
     let kind = MessageType::PersonLink;
-    handled(kind, link(1), vec![None, None], usize::MAX, NOW);
+    handled(kind, link(1), vec![None; 3], usize::MAX, NOW);
+    handled(kind, link(1), vec![None, None, Some(other())], usize::MAX, NOW);
+    let said = |state: &str| json!({ "person": NUMBER, "code": CODE, "state": state, "revision": 4 });
+    handled(kind, said("revoked"), vec![Some(person()), Some(person()), None], usize::MAX, NOW);
+    handled(kind, said("confirmed"), vec![None; 3], usize::MAX, NOW);
     handled(kind, link(3), vec![Some(person()), Some(person())], usize::MAX, NOW);
     handled(kind, link(4), vec![Some(person()), Some(other())], usize::MAX, NOW);
     let mut often = person();
-    often.head.former = vec![FormerName { code: CODE.parse().unwrap(), until: NOW }; 64];
+    often.head.code = Some(CODE.replace("AAEC", "AAED").parse().unwrap());
+    often.head.former = vec![FormerName { code: CODE.parse().unwrap(), until: NOW, end: CodeEnd::Replaced }; 64];
     handled(kind, link(4), vec![Some(often), None], usize::MAX, NOW);
     handled(kind, link(4), vec![None, None], usize::MAX, Timestamp::from_seconds(0));
 

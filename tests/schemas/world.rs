@@ -2,7 +2,7 @@
 
 use nakatsugi::{
     calendar::Timestamp,
-    command::{Command, Context, Outcome},
+    command::{Command, Context, Heads, Outcome},
     directory::{Catalogue, Document, catalogue},
     envelope::{Claims, strict_json},
     identifier::MessageType,
@@ -35,6 +35,7 @@ pub(crate) struct World {
     validators: BTreeMap<String, jsonschema::Validator>,
     pub document: Document,
     pub catalogue: Catalogue,
+    pub heads: Heads,
 }
 
 pub(crate) fn folder() -> PathBuf {
@@ -76,7 +77,7 @@ impl World {
         // A sensitive one, which waits for an official, and enough others for a large message.
         let more = std::iter::once(9).chain(90..=105).map(|number| format!("TM{number:014}").parse().unwrap());
         document.tenants[0].categories.extend(more);
-        Self { schemas, validators, document, catalogue: Catalogue::parse(catalogue::TYPICAL.as_bytes()).unwrap() }
+        Self { schemas, validators, document, catalogue: Catalogue::parse(catalogue::TYPICAL.as_bytes()).unwrap(), heads: Heads::default() }
     }
 
     pub(crate) fn is_valid(&self, schema: &str, instance: &Value) -> bool {
@@ -96,6 +97,7 @@ impl World {
             author: &self.document.principals[1],
             tenant: &self.document.tenants[0],
             catalogue: &self.catalogue,
+            heads: &self.heads,
             fresh: &fresh,
             room,
         };

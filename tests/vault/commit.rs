@@ -83,6 +83,7 @@ async fn a_head_of_any_size_comes_back_in_rows_of_bounded_length() {
             .map(|former| nakatsugi::record::FormerName {
                 code: nakatsugi::identifier::PersonCode::from_bytes([u8::try_from(former % 251).unwrap(); 32]),
                 until: expires(former.into()),
+                end: nakatsugi::record::CodeEnd::Replaced,
             })
             .collect();
         frame

@@ -13,6 +13,7 @@ mod kills;
 #[path = "../support/ledger.rs"]
 mod ledger;
 mod order;
+mod pairs;
 mod refusals;
 mod reload;
 #[path = "../support/search.rs"]

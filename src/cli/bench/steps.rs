@@ -11,7 +11,7 @@ use crate::{
         CliError, Outside,
         peer::{Peer, PeerSettings},
     },
-    command::{Command, Context},
+    command::{Command, Context, Heads},
     config::{Configuration, read_root_key},
     daemon::SystemEntropy,
     envelope::{self, Decrypted, Limits, Padding},
@@ -192,12 +192,13 @@ impl Steps<'_> {
         })?;
         let fresh = || PersonId([0; 16]);
         let (view, seen) = each(scoped, |scoped| {
-            let needs = scoped.command.needs(&context(&scoped.verified, &fresh, now)?);
+            let heads = Heads::of(scoped.scope.vault().view(&scoped.command.first_needs()).ok()?);
+            let needs = scoped.command.needs(&context(&scoped.verified, &fresh, &heads, now)?);
             let view = scoped.scope.vault().view(&needs).ok()?;
-            Some((scoped, view))
+            Some((scoped, heads, view))
         })?;
-        let (handle, handled) = each(seen, |(Scoped { verified, command, scope }, view)| {
-            let outcome = command.handle(&context(&verified, &fresh, now)?, view).ok()?;
+        let (handle, handled) = each(seen, |(Scoped { verified, command, scope }, heads, view)| {
+            let outcome = command.handle(&context(&verified, &fresh, &heads, now)?, view).ok()?;
             Some(((verified, scope), outcome))
         })?;
         let (asked, outcomes): (Vec<_>, Vec<_>) = handled.into_iter().unzip();
@@ -216,12 +217,13 @@ fn message(verified: &Verified) -> MessageKey {
     MessageKey { author: verified.author().id.clone(), id: verified.id(), answer: Answer::First }
 }
 
-fn context<'a>(verified: &'a Verified, fresh: &'a dyn Fn() -> PersonId, now: Timestamp) -> Option<Context<'a>> {
+fn context<'a>(verified: &'a Verified, fresh: &'a dyn Fn() -> PersonId, heads: &'a Heads, now: Timestamp) -> Option<Context<'a>> {
     Some(Context {
         now,
         author: verified.author(),
         tenant: verified.directory().tenant(&verified.tenant())?,
         catalogue: verified.directory().catalogue(),
+        heads,
         fresh,
         room: Limits::default().longest_payload(Padding::Padme),
     })

@@ -5,7 +5,7 @@
 
 use super::{
     progress::Progress,
-    source::{self, Batch, Source},
+    source::{self, Batch, Source, Unsent},
     tally::Tally,
 };
 use crate::{
@@ -165,7 +165,10 @@ impl Journey<'_> {
                 }
                 (row.line, result)
             }
-            Err(column) => (row.line, json!({ "result": "refused", "code": "malformed-json", "column": column })),
+            Err(Unsent::Malformed { column }) => (row.line, json!({ "result": "refused", "code": "malformed-json", "column": column })),
+            Err(Unsent::RepeatedNumber) => {
+                (row.line, json!({ "result": "refused", "code": "repeated-number", "place": "record.registration_number" }))
+            }
         });
         tally.take(batch.lines, results)
     }

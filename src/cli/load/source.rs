@@ -1,11 +1,16 @@
 //! The file: rows, one on each line, in batches that fit a message.
 //!
 //! Always: read once, a line at a time; a file in another encoding, or one that was cut in the middle of a row, is said to be
-//! one. A line that is no JSON object is handed on as such and spoils no other.
+//! one. A line that is no JSON object, or has the registration number of an earlier one, is handed on as such and spoils no
+//! other. (The relay sees one message at a time; that a number stands once in the whole file only the file's reader sees.)
 
 use crate::cli::CliError;
+use ring::digest::{SHA256, digest};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{
+    borrow::Cow,
+    collections::HashSet,
     fs::File,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
@@ -20,8 +25,45 @@ const LINE_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) line: u64,
-    /// Its text; if the line is no JSON object, the column at which it ceases to be one, from 1.
-    pub(super) json: Result<Box<RawValue>, usize>,
+    /// The row, or why it is not sent.
+    pub(super) json: Result<Box<RawValue>, Unsent>,
+}
+
+/// Why a line is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unsent {
+    /// It is no JSON object.
+    Malformed {
+        /// The column at which it ceases to be one, from 1.
+        column: usize,
+    },
+    /// An earlier line has its registration number.
+    RepeatedNumber,
+}
+
+/// The registration numbers so far, by 16 bytes of their digests: a city's file has millions.
+#[derive(Default)]
+struct Numbers(HashSet<[u8; 16]>);
+
+#[derive(Deserialize)]
+struct Numbered<'a> {
+    #[serde(borrow)]
+    record: NumberedRecord<'a>,
+}
+
+#[derive(Deserialize)]
+struct NumberedRecord<'a> {
+    #[serde(borrow)]
+    registration_number: Cow<'a, str>,
+}
+
+impl Numbers {
+    /// Whether the row has no number, or one that no row before had.
+    fn take(&mut self, row: &str) -> bool {
+        let Ok(Numbered { record }) = serde_json::from_str::<Numbered<'_>>(row) else { return true };
+        let whole = digest(&SHA256, record.registration_number.as_bytes());
+        whole.as_ref().first_chunk().is_none_or(|half| self.0.insert(*half))
+    }
 }
 
 /// Rows that go in one message.
@@ -47,6 +89,7 @@ pub(super) struct Source {
     covered: u64,
     /// A row that did not fit the batch before.
     held: Option<(Row, usize)>,
+    numbers: Numbers,
 }
 
 impl Source {
@@ -65,8 +108,12 @@ impl Source {
             skipped: 0,
             covered: skip,
             held: None,
+            numbers: Numbers::default(),
         };
-        while source.line < skip && source.next_line()?.is_some() {}
+        while source.line < skip {
+            let Some(text) = source.next_line()? else { break };
+            source.numbers.take(text.trim());
+        }
         source.skipped = source.read;
         Ok(source)
     }
@@ -126,6 +173,11 @@ impl Source {
             if json.is_err() && self.read == self.bytes && text.starts_with('{') && !text.ends_with('}') {
                 return Err(self.wrong("the file ends in the middle of this row; export it again"));
             }
+            let json = match json {
+                Err(column) => Err(Unsent::Malformed { column }),
+                Ok(_) if !self.numbers.take(text) => Err(Unsent::RepeatedNumber),
+                Ok(json) => Ok(json),
+            };
             return Ok(Some((Row { line: self.line, json }, text.len())));
         }
         Ok(None)
@@ -212,6 +264,18 @@ mod tests {
         assert_eq!((lines(&last), last.end), (vec![(6, true)], text.len() as u64));
         assert!(all.next().unwrap().is_none());
         assert_eq!(lines(&source(text, 9, 4).next().unwrap().unwrap()), [(5, false), (6, true)]);
+    }
+
+    #[test]
+    fn a_registration_number_stands_once_in_the_file_even_after_a_new_beginning() {
+        let row = |number: &str| format!("{{\"record\":{{\"registration_number\":\"{number}\"}}}}\n");
+        let text = [row("a"), row("b"), row("a"), "{\"code\":1}\n".to_owned(), "{\"code\":1}\n".to_owned(), row("\\u0062")].concat();
+        let mut all = source(text.as_bytes(), 9, 0);
+        let batch = all.next().unwrap().unwrap();
+        let told: Vec<_> = batch.rows.iter().map(|row| row.json.as_ref().err().copied()).collect();
+        let repeated = Some(Unsent::RepeatedNumber);
+        assert_eq!(told, [None, None, repeated, None, None, repeated]);
+        assert_eq!(lines(&source(text.as_bytes(), 9, 2).next().unwrap().unwrap())[0], (3, false));
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Tally {
         let mut refused = String::new();
         for (line, mut result) in results {
             match result.get("result").and_then(Value::as_str) {
-                Some("stored" | "deleted" | "linked" | "restricted") => self.stored += 1,
+                Some("stored" | "deleted" | "linked" | "unconfirmed" | "revoked" | "restricted") => self.stored += 1,
                 Some("superseded") => self.superseded += 1,
                 Some(_) | None => {
                     self.refused += 1;

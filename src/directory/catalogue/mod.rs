@@ -78,7 +78,8 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueError`] if it has not the right shape or breaks a rule, with the place.
     pub fn parse(bytes: &[u8]) -> Result<Self, CatalogueError> {
-        let wire: Wire = read_json(bytes)?;
+        let wire: Wire =
+            read_json(bytes).map_err(|error| if is_of_another_version(bytes) { CatalogueError::Format } else { error.into() })?;
         if wire.format != FORMAT {
             return Err(CatalogueError::Format);
         }
@@ -116,6 +117,16 @@ impl Catalogue {
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.categories.values()
     }
+}
+
+/// Whether these bytes say that they are a catalogue that another version of this program reads.
+fn is_of_another_version(bytes: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Formatted {
+        format: String,
+    }
+    let formatted = serde_json::from_slice::<Formatted>(bytes);
+    formatted.is_ok_and(|Formatted { format }| format.starts_with("nakatsugi.catalogue/") && format != FORMAT)
 }
 
 /// Reads JSON with every member known and none repeated, and nothing behind it.
@@ -159,6 +170,12 @@ mod tests {
         assert!(Catalogue::parse(text(entry).as_bytes()).is_ok());
         let repeated = CatalogueError::Repeated("TM00000000000002".parse().unwrap());
         assert_eq!(Catalogue::parse(text(&format!("{entry},{entry}")).as_bytes()).unwrap_err(), repeated);
+    }
+
+    #[test]
+    fn a_catalogue_of_another_version_is_called_one() {
+        let older = r#"{"format":"nakatsugi.catalogue/1","note":"","categories":[]}"#;
+        assert_eq!(Catalogue::parse(older.as_bytes()).unwrap_err(), CatalogueError::Format);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod copies;
+mod persons;
 mod world;
 
 use super::{End, ports::*, turn::Turns};
@@ -310,61 +311,6 @@ async fn a_deleted_record_stays_deleted_whatever_older_comes() {
     assert_eq!(last(&world)["rows"][0]["result"], "superseded");
     world.carry(&world.letter("disclosure", 5, MessageType::SelfInfoRequest, ask(7, &[TAX]))).await;
     assert_eq!(last(&world)["categories"][0]["outcome"], "nothing-to-show");
-}
-
-#[tokio::test]
-async fn a_code_leads_to_one_person_and_is_never_moved() {
-    let world = populated().await;
-    let results =
-        [(link("000000000000025", 7, 1), "linked-elsewhere"), (link(ADDRESSEE, 7, 1), "superseded"), (link(ADDRESSEE, 8, 2), "linked")];
-    for (id, (body, expected)) in (3..).zip(results) {
-        world.carry(&world.letter("fujisawa", id, MessageType::PersonLink, body)).await;
-        assert_eq!(last(&world)["result"], expected);
-    }
-    // The former code leads nowhere, the new one to the records.
-    for (id, code, expected) in [(6, 7, "nothing-to-show"), (7, 8, "provided")] {
-        world.carry(&world.letter("disclosure", id, MessageType::SelfInfoRequest, ask(code, &[TAX]))).await;
-        assert_eq!(last(&world)["categories"][0]["outcome"], expected);
-    }
-}
-
-#[tokio::test]
-async fn what_is_held_back_looks_like_nothing_until_it_is_lifted_and_only_a_newer_word_counts() {
-    let world = populated().await;
-    world.carry(&world.letter("disclosure", 20, MessageType::SelfInfoRequest, ask(9, &[TAX, CARE]))).await;
-    let nobody = last(&world);
-    let restrict = |revision: u64, restrictions: Value| json!({"person": ADDRESSEE, "revision": revision, "restrictions": restrictions});
-    let all = json!([{"kind": "not-provided", "window": {}, "reason": "DV"}]);
-    let tax = json!([{"kind": "suspended", "categories": [TAX], "window": {}, "reason": "L1"}]);
-    let hidden = json!([{"kind": "provision-hidden", "window": {}, "reason": "DV"}]);
-    let (shown, nothing) = ("provided", "nothing-to-show");
-    for (id, body, result, outcomes) in [
-        (21, restrict(2, all.clone()), "restricted", [nothing, nothing]),
-        (23, restrict(2, json!([])), "superseded", [nothing, nothing]),
-        (25, restrict(3, tax), "restricted", [nothing, nothing]),
-        (27, restrict(4, hidden), "restricted", [shown, nothing]),
-        (29, restrict(5, json!([])), "restricted", [shown, nothing]),
-    ] {
-        world.carry(&world.letter("fujisawa", id, MessageType::PersonRestrict, body)).await;
-        assert_eq!(last(&world), json!({"status": "answered", "result": result}));
-        world.carry(&world.letter("disclosure", id + 1, MessageType::SelfInfoRequest, ask(7, &[TAX, CARE]))).await;
-        let told = last(&world);
-        let outcome = |at: usize| told["categories"][at]["outcome"].clone();
-        assert_eq!([outcome(0), outcome(1)], outcomes.map(Value::from), "{id}");
-        if outcomes == [nothing, nothing] {
-            assert_eq!(told, nobody, "nobody has this code, and held back");
-        }
-    }
-
-    // Held back before anything is registered.
-    let other = "000000000000025";
-    let unborn = json!({"person": other, "revision": 1, "restrictions": all});
-    world.carry(&world.letter("fujisawa", 31, MessageType::PersonRestrict, unborn)).await;
-    assert_eq!(last(&world)["result"], "restricted");
-    world.carry(&world.letter("fujisawa", 32, MessageType::PersonLink, link(other, 8, 1))).await;
-    world.carry(&world.letter("fujisawa", 33, MessageType::RecordPut, json!({"rows": [put_row(other, TAX, 1, "2027-03-31")]}))).await;
-    world.carry(&world.letter("disclosure", 34, MessageType::SelfInfoRequest, ask(8, &[TAX, CARE]))).await;
-    assert_eq!(last(&world), nobody);
 }
 
 #[tokio::test]
