@@ -11,7 +11,7 @@ use crate::{
     envelope::SealingError,
     identifier::{MessageType, PrincipalId, TenantCode, VaultName},
     telemetry::TelemetryError,
-    vault::{CreateError, DataFolderError, FilterError, Flaw},
+    vault::{CreateError, DataFolderError, FilterError, Flaw, RootError},
 };
 use std::{io, path::PathBuf};
 use thiserror::Error;
@@ -256,7 +256,8 @@ impl CliError {
             Self::Exists(_) | Self::Write { .. } => Exit::CannotCreate,
             Self::Vault { source, .. } => match source {
                 CreateError::Exists | CreateError::Folder(_) => Exit::CannotCreate,
-                CreateError::Keyring(_) => Exit::Software,
+                CreateError::Keyring(_) | CreateError::Root(RootError::Keyring(_)) => Exit::Software,
+                CreateError::Root(RootError::Io(_)) => Exit::CannotCreate,
             },
             Self::DataFolder { source, .. } => match source {
                 DataFolderError::InUse => Exit::TryAgain,
@@ -329,8 +330,8 @@ impl CliError {
             Self::UnknownTenant(_) => "add the tenant to the directory, then run: nakatsugi directory sign --key FILE",
             Self::Vault { source, .. } => match source {
                 CreateError::Exists => "nothing needs to be done; to see the tenants: nakatsugi tenant list",
-                CreateError::Folder(_) => "see that the data folder is yours and has room",
-                CreateError::Keyring(_) => "this is our fault: please report it",
+                CreateError::Folder(_) | CreateError::Root(RootError::Io(_)) => "see that the data folder is yours and has room",
+                CreateError::Keyring(_) | CreateError::Root(RootError::Keyring(_)) => "this is our fault: please report it",
             },
             Self::Flaw { .. } => "see what else is wrong: nakatsugi doctor",
             Self::DataFolder { source, .. } => match source {

@@ -3,6 +3,7 @@
 //! Always: a vault that was closed in good order has nothing to replay.
 
 use super::{
+    carry,
     core::Core,
     event::VaultEvent,
     journal,
@@ -27,11 +28,15 @@ pub(super) fn close(core: &Arc<Core>) -> Result<(), VaultFault> {
     Ok(())
 }
 
-/// Whether a vault has something to do before anyone asks: frames behind its manifest, or parcels to publish.
+/// Whether a vault has something to do before anyone asks: frames behind its manifest, parcels to publish, or
+/// a carry-over to finish.
 pub(super) fn is_unfinished(dir: &Path) -> bool {
     let Some(manifest) = Manifest::glance(dir) else { return true };
     let position = manifest.position;
-    manifest.outstanding > 0 || dir.join(REBUILDING).exists() || goes_on(&dir.join(JOURNAL), &position).unwrap_or(true)
+    let epochs = carry::epochs(dir).unwrap_or_default();
+    // A carry-over that was begun, or one whose old store is still there.
+    let carrying = epochs.iter().any(|(epoch, _)| *epoch != manifest.epoch);
+    carrying || manifest.outstanding > 0 || dir.join(REBUILDING).exists() || goes_on(&dir.join(JOURNAL), &position).unwrap_or(true)
 }
 
 fn goes_on(journal: &Path, position: &Position) -> io::Result<bool> {

@@ -8,7 +8,7 @@ use super::{
     close, journal,
     ledger::LedgerFiles,
     manifest::Manifest,
-    open::{JOURNAL, KEYRING, LEDGER, REBUILDING, STORE, SUSPECT},
+    open::{JOURNAL, KEYRING, LEDGER, REBUILDING, SUSPECT, store_folder},
 };
 use crate::{
     identifier::VaultName,
@@ -100,7 +100,7 @@ pub fn inspect(vaults: &Path, name: VaultName, root: &RootKey, environment: &str
         anchored(&dir, name, &manifest, &key, anchors)?;
     }
     let holds = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
-    if holds(&dir.join(STORE).join("blobs")) {
+    if holds(&store_folder(&dir, manifest.epoch).join("blobs")) {
         return Err(Flaw::Blobs);
     }
     if [SUSPECT, REBUILDING].iter().any(|mark| dir.join(mark).exists()) { Err(Flaw::Suspect) } else { Ok(()) }

@@ -19,6 +19,7 @@ use super::{
     open::{self, CreateError, Surroundings},
     outbox::Outbox,
     room::DiskRoom,
+    roots::Roots,
 };
 use crate::{
     identifier::VaultName,
@@ -130,8 +131,7 @@ impl Vaults {
         let around = Surroundings {
             filter,
             vaults,
-            root_key: settings.root_key,
-            environment: settings.environment,
+            roots: Arc::new(Roots::new(settings.root_key, settings.environment)),
             entropy: settings.entropy,
             outbox: settings.outbox,
             disk: Arc::new(DiskRoom::new(data.clone(), settings.tuning.free_bytes, Arc::clone(&settings.listen))),

@@ -7,9 +7,12 @@ mod support;
 
 mod anchors;
 mod answered;
+mod carry;
+mod carry_crash;
 mod commit;
 mod crash;
 mod damage;
+mod erasure;
 mod filter;
 mod gate;
 mod known;
