@@ -371,7 +371,7 @@ impl CliError {
             Self::Unhealthy { .. } => "do what stands beside each of them, then run: nakatsugi doctor",
             Self::Invalid { .. } => "mend these places; the schemas and their descriptions lie in schemas/",
             Self::UnknownKind(_) => "if it is a message's body, say of which type: --type record.put",
-            Self::NotLoaded(_) => "load record.put, record.delete, person.link or person.restrict",
+            Self::NotLoaded(_) => "load record.put, record.delete, person.link, person.restrict or person.erase",
             Self::RowsRefused { .. } => "mend these rows and load them from a file of their own; the others are in effect",
             Self::Stalled { .. } => {
                 "see that the daemon runs and this tenant's vault is open, and that its log has no message.dead-lettered for these lines; \

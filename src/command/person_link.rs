@@ -82,6 +82,10 @@ impl PersonLink {
 
     fn linked(self, mut change: PersonChange, context: &Context<'_>) -> PersonChange {
         change.head.revision = self.revision;
+        if change.head.erased.take().is_some() {
+            // Begun anew: nothing of what was erased is there.
+            change.head.addressee = Some(self.person.clone());
+        }
         if change.head.code.as_ref() != Some(&self.code) {
             if let Some(code) = change.head.code.replace(self.code.clone()) {
                 change.unlinked.push(PersonName::Code(code.clone()));

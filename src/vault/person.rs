@@ -241,7 +241,12 @@ impl Core {
                 let sealed = self.seal(&row, &id.0)?;
                 rows.push((row, Some(sealed.into())));
             }
-            for (category, holding) in &change.holdings {
+            let gone = if head.head.erased.is_some() { std::mem::take(&mut head.held) } else { BTreeMap::new() };
+            for (category, tags) in gone {
+                let chunks = (0_u32..).take(tags.0.len());
+                rows.extend(chunks.map(|chunk| (self.chunk_row(id, &category, chunk), None)));
+            }
+            for (category, holding) in change.holdings.iter().filter(|_| head.head.erased.is_none()) {
                 let before = head.held.remove(category).unwrap_or_default();
                 let tags = self.seal_holding(id, category, holding, &mut rows)?;
                 for chunk in (0_u32..).take(before.0.len()).skip(tags.0.len()) {
