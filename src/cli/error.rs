@@ -105,6 +105,26 @@ pub enum CliError {
         /// What is wrong with it.
         flaw: Flaw,
     },
+    /// The running daemon cannot be asked.
+    #[error("{}: the running daemon cannot be asked: {source}", path.display())]
+    Daemon {
+        /// Its admin socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An operation was not begun.
+    #[error("nothing was done: {0}")]
+    Refused(String),
+    /// Some of an operation could not be done.
+    #[error("{0} of them could not be done")]
+    NotDone(usize),
+    /// What was to be confirmed was not.
+    #[error("not confirmed; nothing was done")]
+    NotConfirmed,
+    /// The new root key needs a place for its recovery shares.
+    #[error("the recovery shares of the new root key need a place")]
+    NoPlaceForShares,
     /// The data folder cannot be used.
     #[error("{}: {source}", path.display())]
     DataFolder {
@@ -259,6 +279,9 @@ impl CliError {
                 CreateError::Keyring(_) | CreateError::Root(RootError::Keyring(_)) => Exit::Software,
                 CreateError::Root(RootError::Io(_)) => Exit::CannotCreate,
             },
+            Self::Daemon { .. } | Self::Refused(_) | Self::NotDone(_) => Exit::TryAgain,
+            Self::Flaw { .. } => Exit::Data,
+            Self::NotConfirmed | Self::NoPlaceForShares => Exit::Usage,
             Self::DataFolder { source, .. } => match source {
                 DataFolderError::InUse => Exit::TryAgain,
                 DataFolderError::Folder(_) => Exit::CannotCreate,
@@ -334,6 +357,10 @@ impl CliError {
                 CreateError::Keyring(_) | CreateError::Root(RootError::Keyring(_)) => "this is our fault: please report it",
             },
             Self::Flaw { .. } => "see what else is wrong: nakatsugi doctor",
+            Self::Daemon { .. } => "ask as the daemon's own user or as root; if something else has the data folder, wait until it is done",
+            Self::Refused(_) | Self::NotDone(_) => "see the log for the cause, then run it again: it goes on where it was",
+            Self::NotConfirmed => "type the tenant's code when asked, or add --yes",
+            Self::NoPlaceForShares => "name a folder that is not there: --shares-to FOLDER",
             Self::DataFolder { source, .. } => match source {
                 DataFolderError::InUse => "stop the daemon first",
                 DataFolderError::Folder(_) => "see that the data folder is yours and has room",

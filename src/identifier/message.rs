@@ -185,7 +185,9 @@ impl MessageType {
     pub const fn class(self) -> Option<MessageClass> {
         match self {
             Self::SelfInfoRequest => Some(MessageClass::SelfInfo),
-            Self::RecordPut | Self::RecordDelete | Self::PersonLink | Self::PersonRestrict | Self::PersonErase => Some(MessageClass::Record),
+            Self::RecordPut | Self::RecordDelete | Self::PersonLink | Self::PersonRestrict | Self::PersonErase => {
+                Some(MessageClass::Record)
+            }
             Self::SelfInfoReply | Self::RecordReply | Self::PersonReply => None,
         }
     }

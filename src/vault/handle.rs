@@ -79,7 +79,6 @@ impl Caretaker {
     }
 
     /// Since when the newest data key seals; if nobody knows, it does since now.
-    #[must_use]
     pub fn keys_since(&self, now: Timestamp) -> Timestamp {
         self.0.keys_since(now)
     }

@@ -40,6 +40,7 @@ mod memory;
 mod open;
 mod outbox;
 mod person;
+mod removal;
 mod replay;
 mod room;
 mod roots;
@@ -53,14 +54,16 @@ mod walk;
 pub use self::{
     anchors::{AnchorError, Anchors},
     carry::{CarriedOver, CarryError, KeyDestroyed, KeyUse},
+    close::KeyStanding,
     core::Listener,
     event::{CarryStep, RebuildReason, VaultEvent},
     filter::{FilterError, FilterInstalled},
     handle::{Caretaker, DiskVault},
-    inspect::{Flaw, head_key, inspect},
+    inspect::{Flaw, head_key, inspect, inspect_keys},
     limits::Tuning,
     open::CreateError,
     outbox::{Dispatch, Outbox, OutboxLimits, OutboxLoad},
+    removal::{RemovalError, Removed},
     room::Room,
     roots::RootError,
     vaults::{DataFolderError, Settings, Vaults},

@@ -10,7 +10,9 @@ use crate::{
     relay::ports::Entropy,
 };
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt,
     path::Path,
     sync::{PoisonError, RwLock, RwLockReadGuard},
 };
@@ -88,6 +90,27 @@ impl Roots {
             let newest = keys.last().ok_or(KeyringError::RootKey)?;
             newest.wrap_secrets(vault, secrets, &self.environment, 1, entropy.bytes())?
         };
-        Ok(manifest::replace(dir, KEYRING, &serde_json::to_vec_pretty(&wrapped).map_err(io::Error::from)?)?)
+        let before = File::options().write(true).open(dir.join(KEYRING)).ok();
+        manifest::replace(dir, KEYRING, &serde_json::to_vec_pretty(&wrapped).map_err(io::Error::from)?)?;
+        // What was wrapped before is gone from the folder; where the disk writes in place, also from the disk.
+        before.map_or(Ok(()), |file| Ok(overwrite(&file)?))
     }
+
+    /// Destroys the keyring in a folder, and with it all that was sealed under it.
+    pub(super) fn destroy(dir: &Path) -> io::Result<()> {
+        let file = match File::options().write(true).open(dir.join(KEYRING)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => file?,
+        };
+        fs::remove_file(dir.join(KEYRING))?;
+        manifest::sync_dir(dir)?;
+        overwrite(&file)
+    }
+}
+
+/// Writes zeros over a file.
+fn overwrite(file: &File) -> io::Result<()> {
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+    file.write_all_at(&vec![0; length], 0)?;
+    file.sync_all()
 }

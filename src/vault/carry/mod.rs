@@ -53,7 +53,7 @@ use tokio::time::Instant;
 /// Locked by whoever carries over, so that one that has not yet noticed that its vault stopped is alone.
 const LOCK: &str = "carry.lock";
 /// The key of the epoch before was destroyed, and nobody has recorded it yet.
-const UNRECORDED: &str = "unrecorded";
+pub(super) const UNRECORDED: &str = "unrecorded";
 /// How many rows, and about how many bytes, are read at once.
 const BATCH_ROWS: usize = 256;
 const BATCH_BYTES: usize = 512 << 10;
