@@ -9,6 +9,7 @@
 //! the keyring that lie elsewhere.
 
 use super::{
+    carry::{self, CarryError},
     close,
     handle::Caretaker,
     manifest::{self, sync_dir},
@@ -17,7 +18,13 @@ use super::{
 };
 use crate::{identifier::VaultName, relay::ports::VaultFault};
 use serde::{Deserialize, Serialize};
-use std::{fs, io, path::Path};
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+    thread,
+    time::Duration,
+};
 use thiserror::Error;
 
 /// How the folder of a vault begins that is being removed.
@@ -73,6 +80,7 @@ impl Vaults {
                 // What could not be written any more is of no use to anyone.
                 let _ = close::close(&core);
             }
+            let _alone = alone(&dir)?;
             manifest::replace(&dir, NOTE, &serde_json::to_vec(&removed)?)?;
             let gone = vaults.join(format!("{REMOVED}{name}"));
             fs::rename(&dir, &gone)?;
@@ -104,6 +112,18 @@ impl Vaults {
     pub fn removal_recorded(&self, removed: &Removed) -> io::Result<()> {
         fs::remove_dir_all(self.all().join(format!("{REMOVED}{}", removed.vault)))?;
         sync_dir(self.all())
+    }
+}
+
+/// Waits until no carry-over works in the folder any more; one that does notices soon that the vault has closed.
+fn alone(dir: &Path) -> io::Result<File> {
+    loop {
+        match carry::alone(dir) {
+            Ok(alone) => return Ok(alone),
+            Err(CarryError::Busy) => thread::sleep(Duration::from_millis(20)),
+            Err(CarryError::Io(error)) => return Err(error),
+            Err(error) => return Err(io::Error::other(error)),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod anchors;
 mod answered;
 mod carry;
 mod carry_crash;
+mod carry_figures;
 mod commit;
 mod crash;
 mod damage;

@@ -15,6 +15,7 @@ mod ledger;
 mod order;
 mod refusals;
 mod reload;
+mod rotation;
 #[path = "../support/search.rs"]
 mod search;
 mod stage;

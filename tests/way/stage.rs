@@ -13,7 +13,7 @@ const FUJISAWA: &str = "142051";
 const YOKOHAMA: &str = "141003";
 
 /// Every tenant of the site, and who uses it.
-const TENANTS: [site::Town; 13] = [
+const TENANTS: [site::Town; 15] = [
     (FUJISAWA, ("藤沢市", "Fujisawa")),
     (YOKOHAMA, ("横浜市", "Yokohama")),
     ("140007", ("神奈川県", "Kanagawa")),
@@ -27,6 +27,8 @@ const TENANTS: [site::Town; 13] = [
     ("270008", ("大阪府", "Osaka")),
     ("230006", ("愛知県", "Aichi")),
     ("340006", ("広島県", "Hiroshima")),
+    ("280003", ("兵庫県", "Hyogo")),
+    ("400009", ("福岡県", "Fukuoka Prefecture")),
 ];
 
 /// The tenants of one test, which no other test uses.
@@ -38,6 +40,7 @@ pub(crate) enum Of {
     Canaries,
     Others,
     Suspects,
+    Rotation,
     /// By a daemon that is broken on purpose: what it leaves is of no use to another.
     #[cfg(feature = "sabotage")]
     Red,
@@ -53,6 +56,7 @@ impl Of {
             Self::Canaries => ("271004", "401307"),
             Self::Others => ("012025", "470007"),
             Self::Suspects => ("230006", "340006"),
+            Self::Rotation => ("280003", "400009"),
             #[cfg(feature = "sabotage")]
             Self::Red => ("220001", "270008"),
         };

@@ -15,53 +15,40 @@
 //! Absent: when it is due, and the record of what was destroyed.
 
 pub(super) mod base;
+mod copy;
 mod error;
 mod pace;
+mod swap;
 
 use super::{
-    applied::{Applied, Cut, MessageRow},
-    checkpoint::{CutError, Running, finish_cut, write_cut, write_rows},
+    committer::{Posts, Prepared},
     core::{Core, lock, read, write},
-    event::{CarryStep, VaultEvent},
+    event::VaultEvent,
     frame::Record,
-    manifest::{self, Manifest, Position, sync_dir},
-    open::{FIRST_EPOCH, JOURNAL, STORE, store_folder},
-    replay::Shown,
-    store::Store,
-    walk::walk,
+    manifest::{self, Manifest, sync_dir},
+    open::{FIRST_EPOCH, STORE},
 };
 use crate::{
     calendar::Timestamp,
-    keyring::{KeyVersion, Keyring, KeyringError, RowKey, Secrets, Tree},
+    keyring::{KeyVersion, Secrets},
     relay::ports::{StopCause, VaultFault},
-    vault::committer::{Posts, Prepared},
 };
-use base::{Base, Begin, Writer};
+use base::Base;
 pub use error::CarryError;
-use pace::Pace;
 use serde::{Deserialize, Serialize};
 use std::{
-    borrow::Cow,
-    collections::HashMap,
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
+pub(super) use swap::{fill, sealed_in};
 use tokio::time::Instant;
 
 /// Locked by whoever carries over, so that one that has not yet noticed that its vault stopped is alone.
 const LOCK: &str = "carry.lock";
 /// The key of the epoch before was destroyed, and nobody has recorded it yet.
 pub(super) const UNRECORDED: &str = "unrecorded";
-/// How many rows, and about how many bytes, are read at once.
-const BATCH_ROWS: usize = 256;
-const BATCH_BYTES: usize = 512 << 10;
-/// With this many frames left the new store is near enough to be finished while no checkpoint can begin.
-const NEAR: u64 = 2_000;
-/// It never comes near a vault that is written faster than it reads: then the committer waits for it.
-const MOST_ROUNDS: usize = 16;
-
 /// What a carry-over did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CarriedOver {
@@ -204,166 +191,6 @@ impl Core {
         Base::of(&self.dir, self.name, epoch, self.keyring.manifest())
     }
 
-    /// Writes what the old store holds into the base, sealed again.
-    fn write_base(&self, base: &Base<'_>) -> Result<(), CarryError> {
-        if base.whole()?.is_some() {
-            return Ok(());
-        }
-        let mut writer = Writer::resume(base)?;
-        let mut pace = Pace::step(self, self.keyring.secrets().newest().0, CarryStep::Copy, writer.rows());
-        loop {
-            self.serving()?;
-            let rows = match &*read(&self.store) {
-                Some(store) => store.rows_after(writer.last(), BATCH_ROWS, BATCH_BYTES),
-                None => return Err(VaultFault::Stopped(self.stopped().unwrap_or(StopCause::Store)).into()),
-            };
-            let rows = rows.map_err(|error| self.store_fault(&error))?;
-            if rows.is_empty() {
-                break;
-            }
-            for (key, value) in rows {
-                match carried(&self.keyring, &key, &value).map_err(|_| self.damaged())? {
-                    Some(value) => writer.push(key, &value)?,
-                    None => writer.pass(key),
-                }
-            }
-            pace.done(writer.rows());
-        }
-        pace.tell();
-        Ok(writer.finish()?)
-    }
-
-    /// Seals the ledger's entries again, beside the same leaves.
-    fn seal_entries_again(&self, epoch: u32) -> Result<(), CarryError> {
-        let mut sealed = 0;
-        let mut pace = Pace::step(self, epoch, CarryStep::Entries, 0);
-        for tile in 0.. {
-            self.serving()?;
-            let files = lock(&self.ledger);
-            let again = files.seal_again(tile, |commitment, entry| {
-                let row = Tree::Entry.row(&[&commitment.0]);
-                let again = self.keyring.seal_again(&row, entry).ok()?;
-                sealed += u64::from(again.is_some());
-                Some(again.map(crate::keyring::Sealed::into_bytes))
-            });
-            drop(files);
-            match again {
-                Ok(Some(_)) => pace.done(sealed),
-                Ok(None) => break,
-                // Without its entry a promise could not be kept: the vault does not go on with a key that nobody could destroy.
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(self.io_fault(StopCause::Ledger, &error).into()),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        pace.tell();
-        Ok(())
-    }
-
-    /// Makes the new store from base and journal, and lets the manifest name it.
-    fn make_store(&self, base: &Base<'_>, begin: &Begin) -> Result<(), CarryError> {
-        let folder = store_folder(&self.dir, begin.epoch);
-        remove_folder(&folder)?;
-        let store = Store::open(self.filter, &folder, self.tuning.cache_bytes)?;
-        let mut following = Following { ahead: ahead(begin), position: begin.position };
-        match self.fill(&store, &mut following, base) {
-            Ok(()) => self.swap(store, following, base, begin),
-            Err(error) => {
-                Store::close(Some(store));
-                Err(error)
-            }
-        }
-    }
-
-    /// Fills the new store, and follows the journal until it is near.
-    fn fill(&self, store: &Store, following: &mut Following, base: &Base<'_>) -> Result<(), CarryError> {
-        let mut pace = Pace::step(self, self.keyring.secrets().newest().0, CarryStep::Store, 0);
-        fill(store, base, |rows| {
-            pace.done(rows);
-            self.serving().map_err(CarryError::Vault)
-        })?;
-        pace.tell();
-        store.flush()?;
-        for _ in 0..MOST_ROUNDS {
-            let until = self.replayed_from().sequence;
-            let left = until.saturating_sub(following.position.sequence);
-            self.follow(store, following, until)?;
-            store.flush()?;
-            if left <= NEAR {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Brings the new store up to this frame.
-    fn follow(&self, store: &Store, following: &mut Following, until: u64) -> Result<(), CarryError> {
-        let Following { ahead, position } = following;
-        let write = |ahead: &mut Applied, position: &Position| -> Result<(), CarryError> {
-            write_rows(store, &ahead.cut_in_replay(*position))?;
-            ahead.settled();
-            Ok(())
-        };
-        let journal = self.dir.join(JOURNAL);
-        *position = walk(&journal, self.keyring.journal(), position, until, |group: Vec<Shown>, behind| {
-            self.serving()?;
-            for Shown { sequence, location, record } in group {
-                ahead.apply(sequence, location, record);
-            }
-            if ahead.rows.len() >= self.tuning.checkpoint_rows { write(ahead, behind) } else { Ok(()) }
-        })?;
-        write(ahead, position)
-    }
-
-    /// Lets the next checkpoint go into the new store, whose manifest names the new epoch, and serves from it.
-    fn swap(&self, store: Store, mut following: Following, base: &Base<'_>, begin: &Begin) -> Result<(), CarryError> {
-        // Whoever would make a checkpoint waits, so both stores come to stand at the same place.
-        self.next_checkpoint();
-        let running = Running(self);
-        let (cut, rows) = match self.cut_into(&store, &mut following, base, begin) {
-            Ok(written) => written,
-            Err(error) => {
-                drop(running);
-                Store::close(Some(store));
-                return Err(error);
-            }
-        };
-        self.enter(begin.epoch);
-        self.begins.store(begin.position.segment, Ordering::Release);
-        let old = {
-            let mut place = write(&self.store);
-            // If the vault has stopped, it is opened again with the new one.
-            if place.is_some() { place.replace(store) } else { Some(store) }
-        };
-        // Until now what was cut was found in memory.
-        self.settle(&cut, rows);
-        drop(running);
-        Store::close(old);
-        Ok(())
-    }
-
-    fn cut_into(&self, store: &Store, following: &mut Following, base: &Base<'_>, begin: &Begin) -> Result<(Cut, u64), CarryError> {
-        self.serving()?;
-        self.follow(store, following, self.replayed_from().sequence)?;
-        let sealed = sealed_in(base, begin)?;
-        // As long as this is held, the vault does not let go of its files.
-        let still = read(&self.store);
-        self.serving()?;
-        *write(&self.applied).seals.entry(begin.epoch).or_default() += sealed;
-        let cut = self.cut();
-        let mut ledger = lock(&self.ledger);
-        let written = write_cut(store, &mut ledger, &cut).and_then(|rows| {
-            finish_cut(&self.dir, self.keyring.manifest(), self.name, begin.epoch, store, &mut ledger, &cut).map(|()| rows)
-        });
-        drop((ledger, still));
-        match written {
-            Ok(rows) => Ok((cut, rows)),
-            // As with any checkpoint: what was cut is in no store, only the journal has it.
-            Err(CutError::Store(error)) => Err(self.stop(StopCause::Store, Some(error.detail())).into()),
-            Err(CutError::Ledger(error)) => Err(self.io_fault(StopCause::Ledger, &error).into()),
-            Err(CutError::Manifest(error)) => Err(self.io_fault(StopCause::Manifest, &error).into()),
-        }
-    }
-
     /// Destroys all keys but the newest, and removes what they sealed.
     fn destroy(&self, epoch: u32) -> Result<(), CarryError> {
         // Who found a value in the old store has opened it behind this; who comes now finds the new one.
@@ -421,51 +248,6 @@ pub struct KeyDestroyed {
     pub entries: u64,
 }
 
-/// How far the new store follows the journal.
-struct Following {
-    ahead: Applied,
-    position: Position,
-}
-
-/// What is in effect where an epoch begins, besides what its base holds.
-fn ahead(begin: &Begin) -> Applied {
-    Applied::new(&begin.position, begin.ledger.clone(), begin.links, Timestamp::from_millis(begin.floor), HashMap::new())
-}
-
-/// How many values an epoch took over from the one before, all of them sealed again.
-pub(super) fn sealed_in(base: &Base<'_>, begin: &Begin) -> io::Result<u64> {
-    Ok(base.whole()?.map_or(0, |whole| whole.sealed) + begin.ledger.size())
-}
-
-/// Writes all rows of a base into a store; shows how many there are so far.
-pub(super) fn fill(store: &Store, base: &Base<'_>, mut each: impl FnMut(u64) -> Result<(), CarryError>) -> Result<(), CarryError> {
-    let whole = base.whole()?.ok_or(CarryError::BaseDamaged)?;
-    let mut done = 0;
-    for number in 0..whole.parts {
-        for rows in base.part(number)?.chunks(BATCH_ROWS) {
-            done += store.write(rows.iter().map(|(key, value)| (key, Some(value.as_slice()))))?;
-            each(done)?;
-        }
-    }
-    if done == whole.rows { Ok(()) } else { Err(CarryError::BaseDamaged) }
-}
-
-/// A row as it stands in the new epoch; `None` if it has no place there.
-fn carried<'v>(keyring: &Keyring, key: &RowKey, value: &'v [u8]) -> Result<Option<Cow<'v, [u8]>>, KeyringError> {
-    let again = |sealed| keyring.seal_again(key, sealed).map(|again| again.map(crate::keyring::Sealed::into_bytes));
-    let whole = |again: Option<Vec<u8>>| Some(again.map_or(Cow::Borrowed(value), Cow::Owned));
-    match key.tree() {
-        Some(Tree::Link | Tree::Person) => Ok(whole(again(value)?)),
-        Some(Tree::Message) => {
-            let (before, memory) = MessageRow::split(value).ok_or(KeyringError::Format)?;
-            Ok(whole(again(memory)?.map(|memory| [before, &memory].concat())))
-        }
-        Some(Tree::Expiry | Tree::Outbox) => Ok(Some(Cow::Borrowed(value))),
-        // The one lies beside the log, the other is written with each checkpoint.
-        Some(Tree::Entry | Tree::Sentinel) | None => Ok(None),
-    }
-}
-
 /// The stores and bases in a vault's folder, by epoch.
 pub(super) fn epochs(dir: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
     let mut found = Vec::new();
@@ -487,7 +269,7 @@ fn remove_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Takes the lock of whoever carries over in this folder.
-fn alone(dir: &Path) -> Result<File, CarryError> {
+pub(super) fn alone(dir: &Path) -> Result<File, CarryError> {
     let file = File::options().write(true).create(true).truncate(false).open(dir.join(LOCK))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
