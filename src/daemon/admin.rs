@@ -129,6 +129,7 @@ async fn write(writing: &mut (impl tokio::io::AsyncWrite + Unpin), line: &Line) 
 pub fn progress(event: &VaultEvent) -> Option<String> {
     let VaultEvent::CarryingOver { vault, epoch, step, done, a_second } = event else { return None };
     let what = match step {
+        CarryStep::Check => "names looked into",
         CarryStep::Copy => "rows sealed again",
         CarryStep::Entries => "entries of the ledger sealed again",
         CarryStep::Store => "rows in the new store",

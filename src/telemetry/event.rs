@@ -397,7 +397,7 @@ events! {
         vault: VaultName,
         /// The epoch that is being made.
         epoch: u32,
-        /// What is being done: `copy`, `entries` or `store`.
+        /// What is being done: `check`, `copy`, `entries` or `store`.
         step: &'static str,
         /// Rows or entries of this step that are done.
         done: u64,

@@ -109,6 +109,7 @@ const fn for_what(purpose: Purpose) -> &'static str {
 
 const fn carry(step: CarryStep) -> &'static str {
     match step {
+        CarryStep::Check => "check",
         CarryStep::Copy => "copy",
         CarryStep::Entries => "entries",
         CarryStep::Store => "store",

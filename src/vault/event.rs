@@ -155,6 +155,8 @@ pub enum VaultEvent {
 /// What is being done of a carry-over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CarryStep {
+    /// What links and heads name is looked for.
+    Check,
     /// The rows of the old store are sealed again and copied.
     Copy,
     /// The ledger's entries are sealed again.

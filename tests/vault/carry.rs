@@ -264,3 +264,36 @@ async fn a_vault_that_closes_in_the_middle_goes_on_with_it_later() {
     assert_eq!(vault.care.carry_over(expires(0)).await.unwrap().epoch, 2);
     assert_eq!(all(&vault, 0..600), before);
 }
+
+/// What sled has lost without a word is noticed before the journal could no longer say what it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_store_has_lost_is_made_again_before_it_is_carried_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = site(dir.path(), small());
+    let vault = first.vault().await;
+    for number in 0..120 {
+        vault.commit(frame(number, 60_000, 300)).await.unwrap();
+    }
+    let before = all(&vault, 0..120);
+    drop(vault);
+    first.vaults.close_all().await;
+    let folder = first.folder();
+    let data = first.kill();
+    {
+        let store = open_store(&folder);
+        // Pieces of holdings and heads of persons, all in one tree.
+        let rows: Vec<_> = store.scan_prefix([2]).map(|row| row.unwrap().0).collect();
+        assert!(rows.len() > 100);
+        store.remove(&rows[rows.len() / 2]).unwrap();
+        store.flush().unwrap();
+    }
+    let second = site(&data, small());
+    let vault = second.vault().await;
+    let stopped = vault.care.carry_over(expires(0)).await;
+    assert!(matches!(stopped, Err(CarryError::Vault(_))), "{stopped:?}");
+    drop(vault);
+    let vault = second.vault_again().await;
+    assert!(second.events().iter().any(|event| matches!(event, VaultEvent::StoreRebuilt { .. })));
+    assert_eq!(vault.care.carry_over(expires(0)).await.unwrap().epoch, 2);
+    assert_eq!(all(&vault, 0..120), before);
+}

@@ -17,12 +17,47 @@ use crate::{
         event::CarryStep,
     },
 };
+use sled::IVec;
 use std::{borrow::Cow, io};
 
 /// How many rows, and about how many bytes, are read at once.
 pub(super) const BATCH_ROWS: usize = 256;
 const BATCH_BYTES: usize = 512 << 10;
 impl Core {
+    /// Looks whether everything is there that links and heads name: once the epoch has begun, what the store had lost before
+    /// could not be made again from the journal.
+    pub(super) fn check_whole(&self, epoch: u32) -> Result<(), CarryError> {
+        let links = Tree::Link.row(&[]);
+        let (mut last, mut done) = (links.clone(), 0);
+        let mut pace = Pace::step(self, epoch, CarryStep::Check, 0);
+        loop {
+            self.serving()?;
+            let rows = self.rows_after(Some(&last))?;
+            let mut links = rows.into_iter().map(|(row, _)| row).take_while(|row| row.tree() == Some(Tree::Link)).peekable();
+            if links.peek().is_none() {
+                pace.tell();
+                return Ok(());
+            }
+            for row in links {
+                if !self.leads_to_a_whole_person(&row)? {
+                    return Err(self.damaged().into());
+                }
+                done += 1;
+                last = row;
+            }
+            pace.done(done);
+        }
+    }
+
+    /// The next rows of the old store.
+    fn rows_after(&self, last: Option<&RowKey>) -> Result<Vec<(RowKey, IVec)>, CarryError> {
+        let rows = match &*read(&self.store) {
+            Some(store) => store.rows_after(last, BATCH_ROWS, BATCH_BYTES),
+            None => return Err(VaultFault::Stopped(self.stopped().unwrap_or(StopCause::Store)).into()),
+        };
+        Ok(rows.map_err(|error| self.store_fault(&error))?)
+    }
+
     /// Writes what the old store holds into the base, sealed again.
     pub(super) fn write_base(&self, base: &Base<'_>) -> Result<(), CarryError> {
         if base.whole()?.is_some() {
@@ -32,11 +67,7 @@ impl Core {
         let mut pace = Pace::step(self, self.keyring.secrets().newest().0, CarryStep::Copy, writer.rows());
         loop {
             self.serving()?;
-            let rows = match &*read(&self.store) {
-                Some(store) => store.rows_after(writer.last(), BATCH_ROWS, BATCH_BYTES),
-                None => return Err(VaultFault::Stopped(self.stopped().unwrap_or(StopCause::Store)).into()),
-            };
-            let rows = rows.map_err(|error| self.store_fault(&error))?;
+            let rows = self.rows_after(writer.last())?;
             if rows.is_empty() {
                 break;
             }

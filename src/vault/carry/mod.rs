@@ -1,7 +1,7 @@
 //! Carry-over: all that lives goes into a new store, under a new epoch and a new data key, while the vault serves.
 //!
 //! ```text
-//! new data key → who sealed before is through → checkpoint: here the epoch begins
+//! new data key → who sealed before is through → all that is named is there → checkpoint: here the epoch begins
 //!   → base: every row of the old store, sealed again → the ledger's entries, sealed again
 //!   → new store: the base, then the journal from where the epoch began
 //!   → the next checkpoint goes into the new store, and its manifest names the new epoch
@@ -169,8 +169,11 @@ impl Core {
     fn carry(&self) -> Result<CarriedOver, CarryError> {
         let epoch = self.keyring.secrets().newest().0;
         if self.standing() == Standing::Carrying {
-            self.checkpoint()?;
             self.tidy(&[self.epoch(), epoch])?;
+            if self.base(epoch).whole()?.is_none() {
+                self.check_whole(epoch)?;
+            }
+            self.checkpoint()?;
             let manifest = Manifest::read(&self.dir, self.keyring.manifest(), &self.name.to_string())?;
             let manifest = manifest.ok_or(CarryError::Vault(VaultFault::Stopped(StopCause::Manifest)))?;
             let base = self.base(epoch);
