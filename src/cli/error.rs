@@ -11,7 +11,7 @@ use crate::{
     envelope::SealingError,
     identifier::{MessageId, MessageType, PrincipalId, TenantCode, VaultName},
     telemetry::TelemetryError,
-    vault::{CreateError, DataFolderError, FilterError, Flaw},
+    vault::{CreateError, DataFolderError, FilterError, Flaw, RootError},
 };
 use std::{io, path::PathBuf};
 use thiserror::Error;
@@ -108,6 +108,26 @@ pub enum CliError {
         /// What is wrong with it.
         flaw: Flaw,
     },
+    /// The running daemon cannot be asked.
+    #[error("{}: the running daemon cannot be asked: {source}", path.display())]
+    Daemon {
+        /// Its admin socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An operation was not begun.
+    #[error("nothing was done: {0}")]
+    Refused(String),
+    /// Some of an operation could not be done.
+    #[error("{0} of them could not be done")]
+    NotDone(usize),
+    /// What was to be confirmed was not.
+    #[error("not confirmed; nothing was done")]
+    NotConfirmed,
+    /// The new root key needs a place for its recovery shares.
+    #[error("the recovery shares of the new root key need a place")]
+    NoPlaceForShares,
     /// The data folder cannot be used.
     #[error("{}: {source}", path.display())]
     DataFolder {
@@ -282,8 +302,11 @@ impl CliError {
             Self::Exists(_) | Self::Write { .. } => Exit::CannotCreate,
             Self::Vault { source, .. } => match source {
                 CreateError::Exists | CreateError::Folder(_) => Exit::CannotCreate,
-                CreateError::Keyring(_) => Exit::Software,
+                CreateError::Keyring(_) | CreateError::Root(RootError::Keyring(_)) => Exit::Software,
+                CreateError::Root(RootError::Io(_)) => Exit::CannotCreate,
             },
+            Self::Daemon { .. } | Self::Refused(_) | Self::NotDone(_) => Exit::TryAgain,
+            Self::NotConfirmed | Self::NoPlaceForShares => Exit::Usage,
             Self::DataFolder { source, .. } => match source {
                 DataFolderError::InUse => Exit::TryAgain,
                 DataFolderError::Folder(_) => Exit::CannotCreate,
@@ -362,10 +385,14 @@ impl CliError {
             Self::UnknownTenant(_) => "add the tenant to the directory, then run: nakatsugi directory sign --key FILE",
             Self::Vault { source, .. } => match source {
                 CreateError::Exists => "nothing needs to be done; to see the tenants: nakatsugi tenant list",
-                CreateError::Folder(_) => "see that the data folder is yours and has room",
-                CreateError::Keyring(_) => "this is our fault: please report it",
+                CreateError::Folder(_) | CreateError::Root(RootError::Io(_)) => "see that the data folder is yours and has room",
+                CreateError::Keyring(_) | CreateError::Root(RootError::Keyring(_)) => "this is our fault: please report it",
             },
             Self::Flaw { .. } => "see what else is wrong: nakatsugi doctor",
+            Self::Daemon { .. } => "ask as the daemon's own user or as root; if something else has the data folder, wait until it is done",
+            Self::Refused(_) | Self::NotDone(_) => "see the log for the cause, then run it again: it goes on where it was",
+            Self::NotConfirmed => "type the tenant's code when asked, or add --yes",
+            Self::NoPlaceForShares => "name a folder that is not there: --shares-to FOLDER",
             Self::DataFolder { source, .. } => match source {
                 DataFolderError::InUse => "stop the daemon first",
                 DataFolderError::Folder(_) => "see that the data folder is yours and has room",
@@ -420,7 +447,7 @@ impl CliError {
             Self::Unhealthy { .. } => "do what stands beside each of them, then run: nakatsugi doctor",
             Self::Invalid { .. } => "mend these places; the schemas and their descriptions lie in schemas/",
             Self::UnknownKind(_) => "if it is a message's body, say of which type: --type record.put",
-            Self::NotLoaded(_) => "load record.put, record.delete, person.link or person.restrict",
+            Self::NotLoaded(_) => "load record.put, record.delete, person.link, person.restrict or person.erase",
             Self::RowsRefused { others: 0, .. } => "mend these rows and load the file again; none of it is in effect",
             Self::RowsRefused { .. } => "mend these rows and load them from a file of their own; the others are in effect",
             Self::Stalled { .. } => {

@@ -84,7 +84,7 @@ pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<()
         folder(&site.join(name), Access::Secret)?;
     }
     create(&site.join("keys/root.key"), root_key_file(&root).as_bytes(), Access::Secret)?;
-    let files = write_shares(site, &shares)?;
+    let files = write_shares(&site.join("shares"), &shares)?;
     if *combine(&files)? != *root {
         return Err(ShareError::Fingerprint.into());
     }
@@ -153,9 +153,10 @@ fn empty(site: &Path) -> Result<(), CliError> {
     }
 }
 
-fn write_shares(site: &Path, shares: &[Share]) -> Result<Vec<PathBuf>, CliError> {
+/// Writes shares into a folder, each in a file of its own.
+pub(super) fn write_shares(folder: &Path, shares: &[Share]) -> Result<Vec<PathBuf>, CliError> {
     let write = |share: &Share| {
-        let path = site.join(format!("shares/share-{}.txt", share.number()));
+        let path = folder.join(format!("share-{}.txt", share.number()));
         create(&path, share.to_file().as_bytes(), Access::Secret)?;
         Ok(path)
     };

@@ -1,6 +1,6 @@
-//! `nakatsugi keys`: the drill that shows that the root key can be restored, the restoring, and the keys of principals.
+//! `nakatsugi keys`: the drill that shows that the root key can be restored, the restoring, rotation, and the keys of principals.
 
-use super::{CliError, Outside, Share, files, files::Access, principal, shares::fingerprint};
+use super::{CliError, Outside, Share, files, files::Access, principal, rotate, shares::fingerprint};
 use crate::config::{Configuration, read_root_key, read_secret_text, root_key_file};
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,11 @@ pub enum Command {
     /// Recovery shares of the root key.
     #[command(subcommand)]
     Shares(Shares),
+    /// Replace data keys, or the root key, while the daemon serves; what is left unfinished goes on when it is run again.
+    Rotate(rotate::Arguments),
+    /// Show each vault's data key: since when it seals, and how many values it sealed, as of the last checkpoint.
+    #[command(after_help = "Example:\n  nakatsugi keys list")]
+    List,
     /// Make the folder of a principal with new keys, and print its entry for the directory.
     Principal(principal::Arguments),
 }
@@ -41,6 +46,8 @@ pub enum Shares {
 pub(super) fn run(config: &Path, command: &Command, outside: &mut Outside<'_>) -> Result<(), CliError> {
     match command {
         Command::Shares(command) => shares(config, command, outside),
+        Command::Rotate(arguments) => rotate::run(config, arguments, outside),
+        Command::List => rotate::list(config, outside),
         Command::Principal(arguments) => principal::run(config, arguments, outside),
     }
 }

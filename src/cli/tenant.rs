@@ -3,15 +3,17 @@
 //! Always: a vault is made for a tenant of the signed directory only. Absent: entering a tenant into the directory; that is
 //! the authority's.
 
-use super::{CliError, Outside, vaults};
+use super::{CliError, Outside, operate, vaults};
 use crate::{
     config::Configuration,
+    daemon::operations::Request,
     directory::Tenant,
     identifier::{MessageClass, TenantCode, VaultName},
     vault::filter,
 };
 use clap::Subcommand;
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -25,6 +27,19 @@ pub enum Command {
         /// The tenant's code.
         code: TenantCode,
     },
+    /// Destroy the keyring of a tenant and remove its vault, for ever; the daemon may run.
+    #[command(after_help = "\
+Backups of the data open no more; backups of the keys must be destroyed too. Take the tenant out of the directory first.
+
+Example:
+  nakatsugi tenant remove 142051")]
+    Remove {
+        /// The tenant's code.
+        code: TenantCode,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Show the tenants of the directory and whether they have a vault.
     #[command(after_help = "Example:\n  nakatsugi tenant list")]
     List,
@@ -34,6 +49,13 @@ pub(super) fn run(config: &Path, command: &Command, outside: &mut Outside<'_>) -
     let configuration = Configuration::load(config)?;
     match command {
         Command::Add { code } => add(&configuration, *code, outside),
+        Command::Remove { code, yes } => {
+            let filter = filter::install()?;
+            if !yes {
+                confirm(*code, outside)?;
+            }
+            operate::ask(&configuration, filter, &Request::RemoveTenant { tenant: *code }, outside)
+        }
         Command::List => list(&configuration, outside),
     }
 }
@@ -47,6 +69,15 @@ fn add(configuration: &Configuration, code: TenantCode, outside: &mut Outside<'_
     vaults.create(VaultName::Tenant(code)).map_err(|source| CliError::Vault { code, source })?;
     writeln!(outside.out, "{code} {}: its vault is {}.", tenant.name.latin, vault(configuration, code).display())?;
     Ok(())
+}
+
+/// Has the code typed once more.
+fn confirm(code: TenantCode, outside: &mut Outside<'_>) -> Result<(), CliError> {
+    write!(outside.out, "Everything of {code} will be destroyed and cannot be recovered. Type its code to go on: ")?;
+    outside.out.flush()?;
+    let mut typed = String::new();
+    io::stdin().read_line(&mut typed)?;
+    if typed.trim() == code.as_str() { Ok(()) } else { Err(CliError::NotConfirmed) }
 }
 
 fn list(configuration: &Configuration, outside: &mut Outside<'_>) -> Result<(), CliError> {

@@ -53,6 +53,7 @@ schemas!(
     "body/person.link.schema.json",
     "body/person.reply.schema.json",
     "body/person.restrict.schema.json",
+    "body/person.erase.schema.json",
     "body/record.delete.schema.json",
     "body/record.put.schema.json",
     "body/record.reply.schema.json",

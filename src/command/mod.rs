@@ -5,6 +5,7 @@
 
 mod denial;
 mod outcome;
+mod person_erase;
 mod person_link;
 mod person_restrict;
 mod record_delete;
@@ -23,6 +24,7 @@ use crate::{
 };
 pub use denial::Denial;
 pub use outcome::{Facts, Outcome};
+pub use person_erase::PersonErase;
 pub use person_link::PersonLink;
 pub use person_restrict::PersonRestrict;
 pub use record_delete::RecordDelete;
@@ -56,6 +58,8 @@ pub enum Command {
     PersonLink(PersonLink),
     /// Say what is held back of a person.
     PersonRestrict(PersonRestrict),
+    /// Erase everything of a person.
+    PersonErase(PersonErase),
 }
 
 /// All that a handler knows besides the command and the view.
@@ -108,6 +112,7 @@ impl Command {
             MessageType::RecordDelete => Ok(Self::RecordDelete(strict_json::from_str(body)?)),
             MessageType::PersonLink => Ok(Self::PersonLink(strict_json::from_str(body)?)),
             MessageType::PersonRestrict => Ok(Self::PersonRestrict(strict_json::from_str(body)?)),
+            MessageType::PersonErase => Ok(Self::PersonErase(strict_json::from_str(body)?)),
             MessageType::SelfInfoReply | MessageType::RecordReply | MessageType::PersonReply => Err(DecodeError::NotACommand),
         }
     }
@@ -121,6 +126,7 @@ impl Command {
             Self::RecordDelete(delete) => delete.names(),
             Self::PersonLink(link) => link.names(),
             Self::PersonRestrict(restrict) => restrict.names(),
+            Self::PersonErase(erase) => erase.names(),
         }
     }
 
@@ -129,7 +135,7 @@ impl Command {
     pub fn first_needs(&self) -> Vec<PersonNeed> {
         match self {
             Self::SelfInfoRequest(request) => request.first_needs(),
-            Self::RecordPut(_) | Self::RecordDelete(_) | Self::PersonLink(_) | Self::PersonRestrict(_) => Vec::new(),
+            Self::RecordPut(_) | Self::RecordDelete(_) | Self::PersonLink(_) | Self::PersonRestrict(_) | Self::PersonErase(_) => Vec::new(),
         }
     }
 
@@ -142,6 +148,7 @@ impl Command {
             Self::RecordDelete(delete) => delete.needs(),
             Self::PersonLink(link) => link.needs(),
             Self::PersonRestrict(restrict) => restrict.needs(),
+            Self::PersonErase(erase) => erase.needs(),
         }
     }
 
@@ -156,6 +163,7 @@ impl Command {
             Self::RecordDelete(delete) => delete.handle(context, view),
             Self::PersonLink(link) => link.handle(context, view),
             Self::PersonRestrict(restrict) => restrict.handle(context, view),
+            Self::PersonErase(erase) => erase.handle(context, view),
         }
     }
 
@@ -169,6 +177,7 @@ impl Command {
             | MessageType::RecordReply
             | MessageType::PersonLink
             | MessageType::PersonRestrict
+            | MessageType::PersonErase
             | MessageType::PersonReply => LegalBasis::RegisteredCopies,
         }
     }

@@ -93,6 +93,10 @@ impl PersonLink {
             Err(LinkRefusal::TooManyCodes) => return (LinkResult::TooManyCodes, None),
         };
         change.head.revision = self.revision;
+        if change.head.erased.take().is_some() {
+            // Begun anew: nothing of what was erased is there.
+            change.head.addressee = Some(self.person.clone());
+        }
         if let Some(code) = codes.released {
             change.unlinked.push(PersonName::Code(code.clone()));
             change.linked.push(PersonName::Former(code));

@@ -104,7 +104,7 @@ impl PersonRestrict {
             self.restrictions.iter().filter_map(|one| one.categories.as_ref()).flat_map(|some| some.iter().cloned()).collect();
         let (result, change) = if !named.iter().all(|category| context.catalogue.knows(category)) {
             (RestrictResult::UnknownCategory, None)
-        } else if self.revision <= held {
+        } else if self.revision <= held || person.as_ref().is_some_and(|person| person.head.erased.is_some()) {
             (RestrictResult::Superseded, None)
         } else {
             let mut change = match (&person, &self.person) {

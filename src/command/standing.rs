@@ -59,6 +59,9 @@ impl Standing {
         if self.seen.as_ref().is_some_and(|person| person.unread.contains(category)) {
             return Err(RowRefusal::MessageFull);
         }
+        if self.seen.as_ref().is_some_and(|person| person.head.erased.is_some()) {
+            return Ok(Replaced::Superseded);
+        }
         let seen = self.seen.as_ref().and_then(|person| person.holdings.get(category));
         let (holding, weight, charged) = match self.changed.get(category) {
             Some(changed) => (Some(&changed.holding), changed.weight, changed.weight),

@@ -73,6 +73,7 @@ struct LimitsWire {
 struct TimesWire {
     shutdown_seconds: Option<Spanned<u32>>,
     wait_seconds: Option<Spanned<u32>>,
+    key_days: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +145,7 @@ fn settle(path: &Path, text: &str, wire: Wire) -> Result<Configuration, Mistake>
         times: Times {
             shutdown: std::time::Duration::from_secs(within(wire.times.shutdown_seconds, 1..=3600, 30)?.into()),
             wait: std::time::Duration::from_secs(within(wire.times.wait_seconds, 1..=3600, 30)?.into()),
+            key: std::time::Duration::from_secs(u64::from(within(wire.times.key_days, 1..=3650, 365)?) * 24 * 60 * 60),
         },
         anchors: anchors.transpose()?,
         log: wire.log.format,
@@ -296,6 +298,7 @@ mod tests {
         assert_eq!(mistake("count = 4", "count = 0"), range(1, 1024, 0));
         assert_eq!(mistake("wait_seconds = 30", "wait_seconds = 0"), range(1, 3600, 0));
         assert_eq!(mistake("every_seconds = 60", "every_seconds = 0"), range(1, 86_400, 0));
+        assert_eq!(mistake("key_days = 365", "key_days = 0"), range(1, 3650, 0));
         assert_eq!(mistake("# own = [0, 1]", "own = [0, 4]"), (0, "expected partitions from 0 to 3".to_owned()));
         let placed = mistake("# placement = { \"141003\" = 3 }", "placement = { \"141003\" = 4 }");
         assert_eq!(placed, (0, "expected partitions from 0 to 3".to_owned()));

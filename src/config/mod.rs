@@ -133,6 +133,8 @@ pub struct Times {
     pub shutdown: Duration,
     /// Until a message that could not be handled yet comes back.
     pub wait: Duration,
+    /// How long a vault's data key seals before another takes its place.
+    pub key: Duration,
 }
 
 /// Where tree heads are anchored, and how often.

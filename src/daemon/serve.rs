@@ -1,11 +1,13 @@
 //! `serve`: start in an order in which nothing is taken before it can be answered, stop in the reverse.
 
 use super::{
-    Caution, ServeError, Suspects, SystemClock, SystemEntropy,
+    Caution, Registrar, ServeError, Suspects, SystemClock, SystemEntropy, admin,
     intake::{Brokers, Publishers, RunningRelay, take_in},
+    operations::{self, Operations},
     post::{Backlog, Post, post},
     reload::{count, reload},
     timers,
+    vault_events::VaultEvents,
 };
 use crate::{
     broker::{
@@ -65,12 +67,14 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     let tenants = count(directory.tenants().count());
     event::DirectoryLoaded { version: directory.version(), principals: count(directory.principals().count()), tenants }.emit();
     let (signing, decryption) = configuration.relay_keys(&directory, SystemClock.now())?;
+    let (relay_id, records) = (directory.relay().id.clone(), configuration.signing_key()?);
     let keys = Keys { signing, decryption: decryption.into_iter().map(|key| (key.kid().clone(), key)).collect() };
     let entropy = SystemEntropy::open().map_err(|_| ServeError::Entropy)?;
     // One reader that falls behind is held back by its own backlog; the outbox's own bound is for all readers together.
     let stuck = configuration.limits.outbox as usize;
     let outbox = Outbox::new(OutboxLimits { parcels: stuck.saturating_mul(READERS), ..OutboxLimits::default() });
     let backlog = Arc::new(Backlog::new(stuck));
+    let events = VaultEvents::new();
     let vaults = Vaults::new(
         filter,
         Settings {
@@ -79,7 +83,7 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
             environment: configuration.env.to_string(),
             entropy: Arc::new(entropy.clone()),
             outbox: outbox.clone(),
-            listen: Arc::new(telemetry::vault),
+            listen: events.listener(),
             anchors: configuration.anchors.as_ref().map(|anchors| Anchors::in_folder(anchors.folder.clone())),
             tuning: Tuning {
                 cache_bytes: (CACHES / tenants.max(1)).clamp(*CACHE.start(), *CACHE.end()),
@@ -89,6 +93,7 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
             },
         },
     )?;
+    operations::take_up_next_root(&vaults, &configuration.keys.root)?;
     match vaults.create(VaultName::Platform) {
         Ok(()) | Err(CreateError::Exists) => {}
         Err(error) => return Err(ServeError::PlatformVault(error)),
@@ -123,6 +128,9 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     );
 
     let brokers_seen = Brokers { publishers: Arc::clone(&publishers), backlog: Arc::clone(&backlog) };
+    let registrar = Registrar::new(vaults.clone(), relay_id, records, entropy.clone());
+    let operations = Arc::new(Operations::new(vaults.clone(), registrar, &configuration));
+    let listener = admin::listen(&configuration.data)?;
     let edges = (vaults.clone(), brokers_seen, SystemClock, entropy);
     let relay: Arc<RunningRelay> = Arc::new(Relay::new(keys, directory, configuration.suites.clone(), Limits::default(), edges));
 
@@ -131,6 +139,8 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     let office = Post::new(outbox.clone(), Arc::clone(&relay), Arc::clone(&publishers), backlog);
     background.spawn(post(Arc::new(office), posted.clone()));
     background.spawn(timers::keep(vaults.clone(), configuration.anchor_pace()));
+    background.spawn(admin::answer(listener, Arc::clone(&operations), events));
+    background.spawn(async move { operations.keep().await });
     background.spawn(timers::watch(configuration.clone(), Arc::clone(&relay)));
     let mut recovering = tokio::spawn(finish_what_was_begun(vaults.clone()));
     if suspects.caution() == Caution::AfterUncleanStop {

@@ -41,9 +41,11 @@ impl Role {
     pub const fn may_author(self, kind: MessageType) -> bool {
         match kind {
             MessageType::SelfInfoRequest => matches!(self, Self::DisclosureSystem),
-            MessageType::RecordPut | MessageType::RecordDelete | MessageType::PersonLink | MessageType::PersonRestrict => {
-                matches!(self, Self::MunicipalSystem)
-            }
+            MessageType::RecordPut
+            | MessageType::RecordDelete
+            | MessageType::PersonLink
+            | MessageType::PersonRestrict
+            | MessageType::PersonErase => matches!(self, Self::MunicipalSystem),
             MessageType::SelfInfoReply | MessageType::RecordReply | MessageType::PersonReply => matches!(self, Self::Relay),
         }
     }

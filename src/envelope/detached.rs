@@ -1,7 +1,7 @@
-//! Detached signatures over a file, such as `directory.json`: a compact JWS without its payload, `header..signature` (RFC
-//! 7515 Appendix F).
+//! Detached signatures over a file, such as `directory.json`, or over a record of the relay's own: a compact JWS without its
+//! payload, `header..signature` (RFC 7515 Appendix F).
 //!
-//! Always: the type in the header is not that of a message, so that neither signature can stand for the other.
+//! Always: the type in the header says what is signed, so that no signature can stand for one of another kind.
 
 use super::{EnvelopeError, Limits, SealingError, SigningKey, VerificationKey, base64url, compact, header, primitive, suite};
 use crate::identifier::Kid;
@@ -12,7 +12,19 @@ use ring::rand::SystemRandom;
 /// # Errors
 /// The random source failed.
 pub fn sign_detached(bytes: &[u8], key: &SigningKey, random: &SystemRandom) -> Result<String, SealingError> {
-    let header = header::directory(key.kid());
+    signed(suite::DIRECTORY_TYPE, bytes, key, random)
+}
+
+/// Signs a record of the relay's own; its bytes are not part of what is returned.
+///
+/// # Errors
+/// The random source failed.
+pub fn sign_record(bytes: &[u8], key: &SigningKey, random: &SystemRandom) -> Result<String, SealingError> {
+    signed(suite::RECORD_TYPE, bytes, key, random)
+}
+
+fn signed(typ: &'static str, bytes: &[u8], key: &SigningKey, random: &SystemRandom) -> Result<String, SealingError> {
+    let header = header::detached(key.kid(), typ);
     let signature = key.pair().sign(random, &message(&header, bytes)).map_err(primitive::sealing)?;
     let mut text = header;
     text.extend_from_slice(b"..");
@@ -25,7 +37,7 @@ pub fn sign_detached(bytes: &[u8], key: &SigningKey, random: &SystemRandom) -> R
 /// # Errors
 /// Not a detached signature.
 pub fn detached_kid(signature: &str) -> Result<Kid, EnvelopeError> {
-    parts(signature).map(|(kid, ..)| kid)
+    parts(suite::DIRECTORY_TYPE, signature).map(|(kid, ..)| kid)
 }
 
 /// Verifies a detached signature over some bytes.
@@ -33,7 +45,19 @@ pub fn detached_kid(signature: &str) -> Result<Kid, EnvelopeError> {
 /// # Errors
 /// Not a detached signature, or one that does not hold under this key.
 pub fn verify_detached(bytes: &[u8], signature: &str, key: &VerificationKey) -> Result<(), EnvelopeError> {
-    let (kid, header, signature) = parts(signature)?;
+    holds(suite::DIRECTORY_TYPE, bytes, signature, key)
+}
+
+/// Verifies a signature over a record of the relay's own.
+///
+/// # Errors
+/// Not such a signature, or one that does not hold under this key.
+pub fn verify_record(bytes: &[u8], signature: &str, key: &VerificationKey) -> Result<(), EnvelopeError> {
+    holds(suite::RECORD_TYPE, bytes, signature, key)
+}
+
+fn holds(typ: &'static str, bytes: &[u8], signature: &str, key: &VerificationKey) -> Result<(), EnvelopeError> {
+    let (kid, header, signature) = parts(typ, signature)?;
     if key.kid() == &kid && primitive::signature_holds(key.point(), &message(header, bytes), &signature) {
         Ok(())
     } else {
@@ -41,7 +65,7 @@ pub fn verify_detached(bytes: &[u8], signature: &str, key: &VerificationKey) -> 
     }
 }
 
-fn parts(text: &str) -> Result<(Kid, &[u8], [u8; 64]), EnvelopeError> {
+fn parts<'t>(typ: &'static str, text: &'t str) -> Result<(Kid, &'t [u8], [u8; 64]), EnvelopeError> {
     if text.len() > Limits::HEADER + 2 + base64url::encoded(64) {
         return Err(EnvelopeError::TooLarge);
     }
@@ -49,7 +73,7 @@ fn parts(text: &str) -> Result<(Kid, &[u8], [u8; 64]), EnvelopeError> {
     if !payload.is_empty() {
         return Err(EnvelopeError::MalformedJws);
     }
-    let kid = header::read_jws(header, suite::DIRECTORY_TYPE)?;
+    let kid = header::read_jws(header, typ)?;
     Ok((kid, header, base64url::decode_array(signature)?))
 }
 
@@ -81,6 +105,17 @@ mod tests {
         assert_eq!(verify_detached(b"{}\n", &(text.clone() + "\n"), &key.public()), Err(EnvelopeError::BadAlphabet));
         assert_eq!(verify_detached(b"{}\n", &text.replace("..", ".e30K."), &key.public()), Err(EnvelopeError::MalformedJws));
         assert_eq!(verify_detached(b"{}\n", &text[..text.len() - 1], &key.public()), Err(EnvelopeError::BadEncoding));
+    }
+
+    #[test]
+    fn a_record_signature_is_not_a_directory_signature() {
+        let random = SystemRandom::new();
+        let key = SigningKey::generate("relay-1".parse().unwrap()).unwrap();
+        let text = sign_record(b"{}", &key, &random).unwrap();
+        assert_eq!(verify_record(b"{}", &text, &key.public()), Ok(()));
+        assert_eq!(verify_detached(b"{}", &text, &key.public()), Err(EnvelopeError::WrongType));
+        let text = sign_detached(b"{}", &key, &random).unwrap();
+        assert_eq!(verify_record(b"{}", &text, &key.public()), Err(EnvelopeError::WrongType));
     }
 
     #[test]

@@ -109,8 +109,8 @@ pub(super) fn message(kid: &Kid) -> Vec<u8> {
 }
 
 /// The encoded JWS header of a directory's detached signature.
-pub(super) fn directory(kid: &Kid) -> Vec<u8> {
-    jws(kid, suite::DIRECTORY_TYPE)
+pub(super) fn detached(kid: &Kid, typ: &'static str) -> Vec<u8> {
+    jws(kid, typ)
 }
 
 fn jws(kid: &Kid, typ: &str) -> Vec<u8> {

@@ -38,7 +38,7 @@ mod verify;
 
 pub use claims::{Claims, Environment};
 pub use decrypt::{Decrypted, decrypt};
-pub use detached::{detached_kid, sign_detached, verify_detached};
+pub use detached::{detached_kid, sign_detached, sign_record, verify_detached, verify_record};
 pub use draft::{Composed, Draft, claims_digest};
 pub use encrypt::encrypt;
 pub use error::{EnvelopeError, KeyError, SealingError};

@@ -17,6 +17,9 @@ pub(super) const MESSAGE_TYPE: &str = "nakatsugi+jwt";
 /// `typ` of a detached signature over a directory.
 pub(super) const DIRECTORY_TYPE: &str = "nakatsugi-directory+jws";
 
+/// `typ` of a detached signature over a record of the relay's own.
+pub(super) const RECORD_TYPE: &str = "nakatsugi-record+jws";
+
 /// A set of algorithms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Suite {

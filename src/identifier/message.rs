@@ -156,6 +156,9 @@ pub enum MessageType {
     /// Say what is held back of a person.
     #[serde(rename = "person.restrict")]
     PersonRestrict,
+    /// Erase everything of a person.
+    #[serde(rename = "person.erase")]
+    PersonErase,
     /// What became of either.
     #[serde(rename = "person.reply")]
     PersonReply,
@@ -163,7 +166,7 @@ pub enum MessageType {
 
 impl MessageType {
     /// Every type.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::SelfInfoRequest,
         Self::SelfInfoReply,
         Self::RecordPut,
@@ -171,6 +174,7 @@ impl MessageType {
         Self::RecordReply,
         Self::PersonLink,
         Self::PersonRestrict,
+        Self::PersonErase,
         Self::PersonReply,
     ];
 
@@ -185,6 +189,7 @@ impl MessageType {
             Self::RecordReply => "record.reply",
             Self::PersonLink => "person.link",
             Self::PersonRestrict => "person.restrict",
+            Self::PersonErase => "person.erase",
             Self::PersonReply => "person.reply",
         }
     }
@@ -194,7 +199,9 @@ impl MessageType {
     pub const fn class(self) -> Option<MessageClass> {
         match self {
             Self::SelfInfoRequest => Some(MessageClass::SelfInfo),
-            Self::RecordPut | Self::RecordDelete | Self::PersonLink | Self::PersonRestrict => Some(MessageClass::Record),
+            Self::RecordPut | Self::RecordDelete | Self::PersonLink | Self::PersonRestrict | Self::PersonErase => {
+                Some(MessageClass::Record)
+            }
             Self::SelfInfoReply | Self::RecordReply | Self::PersonReply => None,
         }
     }
@@ -205,7 +212,7 @@ impl MessageType {
         match self {
             Self::SelfInfoRequest => Some(Self::SelfInfoReply),
             Self::RecordPut | Self::RecordDelete => Some(Self::RecordReply),
-            Self::PersonLink | Self::PersonRestrict => Some(Self::PersonReply),
+            Self::PersonLink | Self::PersonRestrict | Self::PersonErase => Some(Self::PersonReply),
             Self::SelfInfoReply | Self::RecordReply | Self::PersonReply => None,
         }
     }

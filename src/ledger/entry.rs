@@ -60,6 +60,57 @@ pub struct Stranger {
     pub carrier: Option<String>,
 }
 
+/// That something can no longer be recovered: an entry of the vault that it was in, or of the platform vault when the whole
+/// vault is gone. That it went out of service stands in an entry before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deletion {
+    /// When it was recorded, by this relay's clock, in milliseconds.
+    pub at: i64,
+    /// The vault.
+    pub vault: String,
+    /// What was done.
+    pub deed: Deed,
+    /// The version of the newest data key that was destroyed.
+    pub key: u32,
+    /// How many entries the vault's ledger had then: what those before this took out of service is beyond recovery.
+    pub entries: u64,
+}
+
+/// A deletion with the relay's signature: a detached JWS of the type `nakatsugi-record+jws` over the deletion's JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedDeletion {
+    /// What was deleted.
+    pub deletion: Deletion,
+    /// Its signature.
+    pub signature: String,
+}
+
+/// What was done to a vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// A data key was destroyed, after all that lives was sealed under another.
+    KeyDestroyed,
+    /// A tenant was taken out of service for good.
+    TenantOutOfService,
+    /// A tenant's keyring was destroyed, with all that was sealed under it.
+    KeyringDestroyed,
+}
+
+/// What an operator did: an entry of the platform vault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operation {
+    /// When, by this relay's clock, in milliseconds.
+    pub at: i64,
+    /// The system's number of the user who asked for it.
+    pub operator: u32,
+    /// The command, as it was asked for.
+    pub command: String,
+}
+
 /// What came of one category.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -65,6 +65,10 @@ pub struct Head {
     /// What is held back.
     #[serde(default)]
     pub restricted: Restricted,
+    /// When everything of the person was erased; until a newer `person.link` nothing is taken in. An erased person holds
+    /// nothing, whatever a change names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<Timestamp>,
 }
 
 /// A person as a command sees it: the head, and of the categories asked for those that hold something.

@@ -6,6 +6,7 @@
 
 mod blame;
 mod catch;
+mod deed;
 mod disposition;
 pub mod ports;
 mod reply;
@@ -26,6 +27,7 @@ use crate::{
 };
 use blame::{Blame, Care, PATIENCE};
 use catch::CatchPanic;
+pub use deed::{deletion_frame, operation_frame};
 pub use disposition::{Disposition, Failure};
 use ports::{
     Answer, Broker, Clock, DeadLetter, Delivery, Entropy, MessageKey, Remembered, Repeated, ReplyKept, Ticket, Vault, VaultFault, Vaults,

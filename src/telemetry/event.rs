@@ -391,6 +391,37 @@ events! {
         /// The system's words for it; none if the segment is damaged.
         words: Option<Words>,
     }
+    /// What lives in a vault is being carried over into a new epoch, under a new data key.
+    CarryingOver = "vault.carrying-over", INFO {
+        /// Which.
+        vault: VaultName,
+        /// The epoch that is being made.
+        epoch: u32,
+        /// What is being done: `check`, `copy`, `entries` or `store`.
+        step: &'static str,
+        /// Rows or entries of this step that are done.
+        done: u64,
+        /// How many were done in each second since the step began or was taken up again.
+        a_second: u64,
+    }
+    /// A new epoch of a vault has begun, and the data key of the one before is destroyed.
+    CarriedOver = "vault.carried-over", INFO {
+        /// Which.
+        vault: VaultName,
+        /// The epoch that has begun.
+        epoch: u32,
+        /// Rows it began with.
+        rows: u64,
+        /// Since it was begun or taken up again.
+        micros: Micros,
+    }
+    /// A carry-over of a vault was not finished; the next one goes on where it was.
+    NotCarriedOver = "vault.not-carried-over", WARN {
+        /// Which.
+        vault: VaultName,
+        /// Why.
+        words: Words,
+    }
     /// A vault's journal takes more than 80 % of its quota.
     JournalLarge = "vault.journal-large", WARN {
         /// Which.

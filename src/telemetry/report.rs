@@ -5,10 +5,10 @@
 use super::{
     Digest, Event as _, Micros, Words,
     event::{
-        BallastFreed, BrokerBlocked, BrokerConnected, BrokerLost, BrokerRefused, BrokerUnblocked, BrokerUnreachable, DeliveryAbandoned,
-        JournalFits, JournalFull, JournalLarge, NotAnchored, QueueConsuming, QueueGone, RoomBack, RoomLow, RoomOut, TreeHead,
-        VaultCheckpointed, VaultClosed, VaultNotShrunk, VaultOpened, VaultRebuilding, VaultRebuilt, VaultRecovered, VaultShrunk,
-        VaultStopped,
+        BallastFreed, BrokerBlocked, BrokerConnected, BrokerLost, BrokerRefused, BrokerUnblocked, BrokerUnreachable, CarriedOver,
+        CarryingOver, DeliveryAbandoned, JournalFits, JournalFull, JournalLarge, NotAnchored, NotCarriedOver, QueueConsuming, QueueGone,
+        RoomBack, RoomLow, RoomOut, TreeHead, VaultCheckpointed, VaultClosed, VaultNotShrunk, VaultOpened, VaultRebuilding, VaultRebuilt,
+        VaultRecovered, VaultShrunk, VaultStopped,
     },
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         Disposition, Failure,
         ports::{StopCause, VaultFault},
     },
-    vault::{RebuildReason, Room, VaultEvent},
+    vault::{CarryStep, RebuildReason, Room, VaultEvent},
 };
 
 /// Says what happened to a vault. For [`crate::vault::Settings::listen`].
@@ -45,6 +45,11 @@ pub fn vault(event: VaultEvent) {
         VaultEvent::NotShrunk { vault, segment, detail } => {
             VaultNotShrunk { vault, segment, words: detail.map(|detail| Words::of_system(&detail)) }.emit();
         }
+        VaultEvent::CarryingOver { vault, epoch, step, done, a_second } => {
+            CarryingOver { vault, epoch, step: carry(step), done, a_second }.emit();
+        }
+        VaultEvent::CarriedOver { vault, epoch, rows, took } => CarriedOver { vault, epoch, rows, micros: Micros(took) }.emit(),
+        VaultEvent::NotCarriedOver { vault, detail } => NotCarriedOver { vault, words: Words::of_system(&detail) }.emit(),
         VaultEvent::JournalRoom { vault, room, bytes, quota } => match room {
             Room::Ample => JournalFits { vault, bytes, quota }.emit(),
             Room::Low => JournalLarge { vault, bytes, quota }.emit(),
@@ -99,6 +104,15 @@ const fn for_what(purpose: Purpose) -> &'static str {
         Purpose::Consume => "consume",
         Purpose::Publish => "publish",
         Purpose::Topology => "topology",
+    }
+}
+
+const fn carry(step: CarryStep) -> &'static str {
+    match step {
+        CarryStep::Check => "check",
+        CarryStep::Copy => "copy",
+        CarryStep::Entries => "entries",
+        CarryStep::Store => "store",
     }
 }
 

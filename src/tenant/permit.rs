@@ -8,7 +8,8 @@ use super::Verified;
 use crate::identifier::VaultName;
 use thiserror::Error;
 
-/// Leave to open exactly one vault. Made only by [`Permit::admit`], and by the way itself for the operator's own vault.
+/// Leave to open exactly one vault. Made only by [`Permit::admit`], and by the relay itself
+/// for the operator's own vault and for its own records.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Permit {
     vault: VaultName,
@@ -109,6 +110,11 @@ impl Permit {
     /// Leave to open the platform vault, which holds no tenant's data.
     pub(crate) const fn platform() -> Self {
         Self { vault: VaultName::Platform }
+    }
+
+    /// Leave for the relay's own records about a vault, and for nothing that is in it.
+    pub(crate) const fn own(vault: VaultName) -> Self {
+        Self { vault }
     }
 
     /// Leave without proof, to test what a permit opens.

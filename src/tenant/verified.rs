@@ -171,6 +171,7 @@ pub const fn lifetime(kind: MessageType) -> i64 {
         | MessageType::RecordReply
         | MessageType::PersonLink
         | MessageType::PersonRestrict
+        | MessageType::PersonErase
         | MessageType::PersonReply => 14 * 24 * 60 * 60,
     }
 }

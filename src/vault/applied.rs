@@ -10,12 +10,12 @@ use super::{
     known::Known,
     ledger::SealedEntry,
     links::Links,
-    manifest::Position,
+    manifest::{Position, Seals},
     rows::{RowMap, Rows},
 };
 use crate::{
     calendar::Timestamp,
-    keyring::{Blind, RowKey, Tree},
+    keyring::{Blind, RowKey, Sealed, Tree},
     ledger::Frontier,
 };
 use std::{
@@ -39,6 +39,10 @@ pub(super) struct Applied {
     pub(super) outstanding: HashMap<ParcelKey, Location>,
     /// Messages that expired up to here are forgotten.
     pub(super) floor: Timestamp,
+    /// How many values were sealed under each data key.
+    pub(super) seals: Seals,
+    /// Since when the newest data key seals, if that is known.
+    pub(super) keys_since: Option<Timestamp>,
     /// When the messages of each segment expire.
     pub(super) latest: Latest,
     /// Outbox rows of frames from here on are in memory only.
@@ -86,6 +90,8 @@ pub(super) struct Cut {
     pub(super) links: Links,
     pub(super) outstanding: u64,
     pub(super) floor: Timestamp,
+    pub(super) seals: Seals,
+    pub(super) keys_since: Option<Timestamp>,
 }
 
 /// What a message's row holds, the sealed part still sealed.
@@ -116,6 +122,11 @@ impl MessageRow {
         out.u16(u16::try_from(handled.parcels.len()).unwrap_or(u16::MAX));
         out.extend_from_slice(&handled.memory);
         out.into()
+    }
+
+    /// What stands before the sealed part of a row, and that part.
+    pub(super) fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+        bytes.split_at_checked(bytes.len() - Self::decode(bytes)?.memory.len())
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
@@ -160,6 +171,8 @@ impl Applied {
             settling: None,
             outstanding,
             floor,
+            seals: Seals::new(),
+            keys_since: None,
             // During replay the store may already have any row, so each is taken away in it too.
             unsettled_from: u64::MAX,
         }
@@ -170,6 +183,7 @@ impl Applied {
         self.latest.note(location.segment, &record);
         match record {
             Record::Handled(handled) => {
+                self.count_seals(&handled);
                 let message = MessageRow::encode(sequence, location, &handled);
                 self.rows.apply((MessageRow::key(handled.message), Some(message)));
                 self.known.remember(handled.message);
@@ -207,6 +221,13 @@ impl Applied {
         }
     }
 
+    fn count_seals(&mut self, handled: &Handled) {
+        let rows = handled.rows.iter().filter_map(|(_, value)| value.as_deref());
+        for version in rows.chain([handled.memory.as_slice(), &handled.entry]).filter_map(Sealed::version) {
+            *self.seals.entry(version.0).or_default() += 1;
+        }
+    }
+
     fn await_parcel(&mut self, key: ParcelKey, location: Location) {
         let mut value = Vec::with_capacity(20);
         location.put(&mut value);
@@ -227,6 +248,8 @@ impl Applied {
             links: self.links,
             outstanding: self.outstanding.len() as u64,
             floor: self.floor,
+            seals: self.seals.clone(),
+            keys_since: self.keys_since,
         }
     }
 

@@ -19,6 +19,7 @@ use super::{
     store::{Sentinel, Store, StoreError},
 };
 use crate::{
+    calendar::Timestamp,
     identifier::VaultName,
     keyring::{MacKey, RowKey, Tree},
     relay::ports::{StopCause, VaultFault},
@@ -82,37 +83,31 @@ impl Core {
 
     /// Makes a checkpoint on this thread, after the one that runs.
     pub(super) fn checkpoint(&self) -> Result<(), VaultFault> {
+        self.next_checkpoint();
+        self.run_checkpoint()
+    }
+
+    /// Waits for the checkpoint that runs, and lets no other begin.
+    pub(super) fn next_checkpoint(&self) {
         let mut settling = lock(&self.settling);
         while settling.running {
             settling = self.settled.wait(settling).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
         settling.running = true;
-        drop(settling);
-        self.run_checkpoint()
     }
 
     fn run_checkpoint(&self) -> Result<(), VaultFault> {
         let _running = Running(self);
         self.serving()?;
-        let cut = {
-            let journal = lock(&self.journal);
-            let position = *journal.position();
-            let mut settling = lock(&self.settling);
-            if settling.last == position {
-                return Ok(());
-            }
-            settling.bytes = 0;
-            drop(settling);
-            let mut cut = write(&self.applied).cut(position);
-            // Published, but the journal does not know it yet.
-            cut.outstanding += self.marks() as u64;
-            cut
-        };
+        if !self.has_unsettled() {
+            return Ok(());
+        }
+        let cut = self.cut();
         let written = match &*read(&self.store) {
             Some(store) => {
                 let mut ledger = lock(&self.ledger);
                 write_cut(store, &mut ledger, &cut).and_then(|rows| {
-                    finish_cut(&self.dir, self.keyring.manifest(), self.name, self.epoch, store, &mut ledger, &cut).map(|()| rows)
+                    finish_cut(&self.dir, self.keyring.manifest(), self.name, self.epoch(), store, &mut ledger, &cut).map(|()| rows)
                 })
             }
             None => return Err(VaultFault::Stopped(self.stopped().unwrap_or(StopCause::Store))),
@@ -123,11 +118,26 @@ impl Core {
             Err(CutError::Ledger(error)) => return Err(self.io_fault(StopCause::Ledger, &error)),
             Err(CutError::Manifest(error)) => return Err(self.io_fault(StopCause::Manifest, &error)),
         };
+        self.settle(&cut, rows);
+        Ok(())
+    }
+
+    /// Moves what was applied up to here aside.
+    pub(super) fn cut(&self) -> Cut {
+        let journal = lock(&self.journal);
+        lock(&self.settling).bytes = 0;
+        let mut cut = write(&self.applied).cut(*journal.position());
+        // Published, but the journal does not know it yet.
+        cut.outstanding += self.marks() as u64;
+        cut
+    }
+
+    /// What was cut is durable, and can be found in the store.
+    pub(super) fn settle(&self, cut: &Cut, rows: u64) {
         write(&self.applied).settled();
         lock(&self.settling).last = cut.position;
         let (entries, sequence) = (cut.ledger.size(), cut.position.sequence);
         (self.listen)(VaultEvent::Checkpointed { vault: self.name, rows, entries, sequence });
-        Ok(())
     }
 
     /// Whether the journal holds frames behind the manifest.
@@ -143,7 +153,7 @@ impl Core {
 }
 
 /// While a checkpoint runs; lets the next one begin, whatever happened.
-struct Running<'a>(&'a Core);
+pub(super) struct Running<'a>(pub(super) &'a Core);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
@@ -157,13 +167,17 @@ impl Drop for Running<'_> {
 
 /// Writes a cut's rows and entries; not yet durable in the store.
 pub(super) fn write_cut(store: &Store, ledger: &mut LedgerFiles, cut: &Cut) -> Result<u64, CutError> {
+    let written = write_rows(store, cut).map_err(CutError::Store)?;
+    ledger.append(&cut.entries).map_err(CutError::Ledger)?;
+    Ok(written)
+}
+
+/// Writes a cut's rows; not yet durable in the store.
+pub(super) fn write_rows(store: &Store, cut: &Cut) -> Result<u64, StoreError> {
     let expiry = expiry_rows(&cut.rows, cut.position.sequence);
     // In the order of their keys: sled is quicker that way, and rows of one person come together.
     let sorted: BTreeMap<&RowKey, Option<&[u8]>> = cut.rows.iter().map(|(key, value)| (key, value.as_deref())).collect();
-    let rows = sorted.into_iter().chain(expiry.iter().map(|(key, value)| (key, Some(value.as_slice()))));
-    let written = store.write(rows).map_err(CutError::Store)?;
-    ledger.append(&cut.entries).map_err(CutError::Ledger)?;
-    Ok(written)
+    store.write(sorted.into_iter().chain(expiry.iter().map(|(key, value)| (key, Some(value.as_slice())))))
 }
 
 /// Makes a written cut durable and lets replay begin behind it.
@@ -186,6 +200,8 @@ pub(super) fn finish_cut(
         links: cut.links,
         outstanding: cut.outstanding,
         floor: cut.floor.millis(),
+        seals: cut.seals.clone(),
+        keys_since: cut.keys_since.map(Timestamp::millis),
     };
     manifest.write(dir, key).map_err(CutError::Manifest)?;
     ledger.tidy().map_err(CutError::Ledger)

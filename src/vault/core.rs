@@ -9,12 +9,14 @@ use super::{
     checkpoint::Settling,
     committer::Queue,
     event::VaultEvent,
+    filter::FilterInstalled,
     frame::{Location, ParcelKey},
     journal::{self, Journal, ReadError},
     ledger::LedgerFiles,
     limits::{QUEUE_PLACES, Tuning},
     outbox::Outbox,
     room::{DiskRoom, JournalRoom},
+    roots::Roots,
     shrink::Segments,
     store::{Store, StoreError},
 };
@@ -29,7 +31,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering},
     },
 };
 use tokio::{
@@ -64,8 +66,19 @@ pub(super) fn aside<T>(work: impl FnOnce() -> T) -> T {
 pub(super) struct Core {
     pub(super) name: VaultName,
     pub(super) dir: PathBuf,
-    pub(super) epoch: u32,
+    /// The generation of the store, and the version of the data key under which all in it is sealed.
+    epoch: AtomicU32,
     pub(super) keyring: Keyring,
+    pub(super) roots: Arc<Roots>,
+    /// Shared from before a frame is sealed until it is queued; alone while a newer data key is taken up.
+    pub(super) sealing: tokio::sync::RwLock<()>,
+    /// Shared while sealed values are looked for and opened; whoever had it alone once knows that nobody still holds an old one.
+    pub(super) reading: RwLock<()>,
+    /// Held while the keyring is replaced.
+    pub(super) keys: Mutex<()>,
+    pub(super) filter: FilterInstalled,
+    /// The segment of the journal in which the epoch begins.
+    pub(super) begins: AtomicU64,
     pub(super) tuning: Tuning,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) outbox: Outbox,
@@ -104,6 +117,9 @@ pub(super) struct Parts {
     pub(super) dir: PathBuf,
     pub(super) epoch: u32,
     pub(super) keyring: Keyring,
+    pub(super) roots: Arc<Roots>,
+    pub(super) filter: FilterInstalled,
+    pub(super) begins: u64,
     pub(super) tuning: Tuning,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) outbox: Outbox,
@@ -133,8 +149,14 @@ impl Core {
             envelopes: Arc::default(),
             name: parts.name,
             dir: parts.dir,
-            epoch: parts.epoch,
+            epoch: AtomicU32::new(parts.epoch),
             keyring: parts.keyring,
+            roots: parts.roots,
+            keys: Mutex::default(),
+            filter: parts.filter,
+            begins: AtomicU64::new(parts.begins),
+            sealing: tokio::sync::RwLock::default(),
+            reading: RwLock::default(),
             tuning: parts.tuning,
             entropy: parts.entropy,
             outbox: parts.outbox,
@@ -155,6 +177,15 @@ impl Core {
 
     pub(super) const fn name(&self) -> VaultName {
         self.name
+    }
+
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// The manifest names another epoch from now on.
+    pub(super) fn enter(&self, epoch: u32) {
+        self.epoch.store(epoch, Ordering::Release);
     }
 
     /// How many parcels are not yet published.

@@ -97,6 +97,37 @@ pub enum VaultEvent {
         /// The system's words for it; none if the segment is damaged.
         detail: Option<String>,
     },
+    /// Its living values are being carried over into a new epoch.
+    CarryingOver {
+        /// Which.
+        vault: VaultName,
+        /// The epoch that is being made.
+        epoch: u32,
+        /// What is being done.
+        step: CarryStep,
+        /// How many rows or entries of this step are done.
+        done: u64,
+        /// How many were done in each second since the step began or was taken up again.
+        a_second: u64,
+    },
+    /// A new epoch has begun, and the data key of the one before is destroyed.
+    CarriedOver {
+        /// Which.
+        vault: VaultName,
+        /// The epoch that has begun.
+        epoch: u32,
+        /// How many rows it began with.
+        rows: u64,
+        /// How long it took, since it was begun or taken up again.
+        took: Duration,
+    },
+    /// A carry-over was not finished; the next one goes on where it was.
+    NotCarriedOver {
+        /// Which.
+        vault: VaultName,
+        /// Why.
+        detail: String,
+    },
     /// Whether its journal has room has changed.
     JournalRoom {
         /// Which.
@@ -119,6 +150,19 @@ pub enum VaultEvent {
     },
     /// The disk was full; the ballast was given up to open a vault.
     BallastFreed,
+}
+
+/// What is being done of a carry-over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CarryStep {
+    /// What links and heads name is looked for.
+    Check,
+    /// The rows of the old store are sealed again and copied.
+    Copy,
+    /// The ledger's entries are sealed again.
+    Entries,
+    /// The new store is made.
+    Store,
 }
 
 /// Why a store is rebuilt.

@@ -3,7 +3,10 @@
 //! Always: what a vault holds is read by a [`DiskVault`], which only a [`Permit`] opens and only a scope holds; a [`Caretaker`],
 //! which anyone with the data folder gets, sees sizes, counts and hashes. Neither becomes the other. Held by `tests/compile_fail`.
 
-use super::core::Core;
+use super::{
+    carry::{CarriedOver, CarryError, KeyDestroyed, KeyUse},
+    core::{Core, read},
+};
 use crate::{
     calendar::Timestamp,
     identifier::{PersonName, VaultName},
@@ -13,7 +16,7 @@ use crate::{
     relay::ports::{self, Frame, Journalled, MessageKey, Remembered, Repeated, StopCause, VaultFault},
     tenant::Permit,
 };
-use std::{fmt, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 /// An open vault in the hands of start-up, timers and the operator: it is kept in order, and nothing in it can be read. Clones
 /// are the same.
@@ -49,6 +52,51 @@ impl Caretaker {
     /// Each segment is rewritten wholly or not at all.
     pub async fn shrink(&self) -> Result<Option<u64>, VaultFault> {
         self.0.shrink().await
+    }
+
+    /// Carries what lives over into a new epoch under a new data key while the vault serves, destroys the key of the epoch before,
+    /// and removes what that sealed; or goes on with what was begun. It takes its time; how far it is, the listener hears.
+    ///
+    /// # Errors
+    /// [`CarryError`]; begun again, it goes on where it was.
+    ///
+    /// # Cancel safety
+    /// Once it works on the disk, it goes on when the future is dropped.
+    pub async fn carry_over(&self, now: Timestamp) -> Result<CarriedOver, CarryError> {
+        self.0.carry_over(now).await
+    }
+
+    /// Whether a carry-over was begun and is not finished.
+    #[must_use]
+    pub fn is_carrying(&self) -> bool {
+        self.0.is_carrying()
+    }
+
+    /// The data keys, oldest first, with the number of values that were sealed under each.
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeyUse> {
+        self.0.key_uses()
+    }
+
+    /// Since when the newest data key seals; if nobody knows, it does since now.
+    pub fn keys_since(&self, now: Timestamp) -> Timestamp {
+        self.0.keys_since(now)
+    }
+
+    /// The key that was destroyed last, as long as nobody has said that it is recorded.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn unrecorded(&self) -> io::Result<Option<KeyDestroyed>> {
+        self.0.unrecorded()
+    }
+
+    /// Says that it is recorded.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn recorded(&self) -> io::Result<()> {
+        self.0.recorded()
     }
 
     /// Makes a checkpoint now, if anything has happened since the last.
@@ -118,6 +166,7 @@ impl DiskVault {
     /// # Errors
     /// [`VaultFault`] if it does not open.
     pub fn entry(&self, index: u64) -> Result<Option<(Commitment, Sealing)>, VaultFault> {
+        let _reading = read(&self.0.reading);
         let Some((commitment, sealed)) = self.0.sealed_entry(index)? else { return Ok(None) };
         let stop = || self.0.stop(StopCause::Ledger, None);
         let opened = self.0.keyring.open(&Tree::Entry.row(&[&commitment.0]), &sealed).map_err(|_| stop())?;
@@ -134,14 +183,17 @@ impl fmt::Debug for DiskVault {
 
 impl ports::Vault for DiskVault {
     fn recall(&self, message: &MessageKey) -> Result<Option<Remembered>, VaultFault> {
+        let _reading = read(&self.0.reading);
         self.0.recall(message)
     }
 
     fn person(&self, name: &PersonName) -> Result<Option<PersonId>, VaultFault> {
+        let _reading = read(&self.0.reading);
         self.0.person(name)
     }
 
     fn view(&self, needs: &[PersonNeed]) -> Result<View, VaultFault> {
+        let _reading = read(&self.0.reading);
         self.0.view(needs)
     }
 

@@ -5,14 +5,16 @@
 
 use super::{
     anchors::{AnchorError, Anchors, Standing, compare},
+    carry::KeyUse,
     close, journal,
     ledger::LedgerFiles,
     manifest::Manifest,
-    open::{JOURNAL, KEYRING, LEDGER, REBUILDING, STORE, SUSPECT},
+    open::{JOURNAL, KEYRING, LEDGER, REBUILDING, SUSPECT, store_folder},
 };
 use crate::{
+    calendar::Timestamp,
     identifier::VaultName,
-    keyring::{Keyring, RootKey},
+    keyring::{KeyVersion, Keyring, RootKey},
     ledger::HeadKey,
 };
 use std::{fs, io, path::Path};
@@ -82,6 +84,30 @@ pub fn head_key(vaults: &Path, name: VaultName, root: &RootKey, environment: &st
     keyring(vaults, name, root, environment)?.heads(environment).map_err(|_| Flaw::Keyring)
 }
 
+/// The data keys of the vault of this name below `vaults/`, oldest first, with the number of values sealed under each as the last
+/// checkpoint knew it.
+///
+/// # Errors
+/// [`Flaw`], as far as keyring and manifest have one.
+pub fn inspect_keys(vaults: &Path, name: VaultName, root: &RootKey, environment: &str) -> Result<Vec<KeyUse>, Flaw> {
+    let keyring = keyring(vaults, name, root, environment)?;
+    let manifest = manifest(vaults, name, &keyring)?;
+    let since = manifest.keys_since.map(Timestamp::from_millis);
+    let secrets = keyring.secrets();
+    let of = |version: KeyVersion| KeyUse {
+        version,
+        seals: manifest.seals.get(&version.0).copied().unwrap_or_default(),
+        since: since.filter(|_| version == secrets.newest()),
+    };
+    Ok(secrets.versions().into_iter().map(of).collect())
+}
+
+/// The manifest of a vault below `vaults/`.
+fn manifest(vaults: &Path, name: VaultName, keyring: &Keyring) -> Result<Manifest, Flaw> {
+    let manifest = Manifest::read(&vaults.join(name.to_string()), keyring.manifest(), &name.to_string());
+    manifest.map_err(|source| Flaw::Unreadable { file: "manifest", source })?.ok_or(Flaw::Manifest)
+}
+
 /// Looks at the vault of this name below `vaults/`, and at its newest anchor.
 ///
 /// # Errors
@@ -89,9 +115,7 @@ pub fn head_key(vaults: &Path, name: VaultName, root: &RootKey, environment: &st
 pub fn inspect(vaults: &Path, name: VaultName, root: &RootKey, environment: &str, anchors: Option<&Anchors>) -> Result<(), Flaw> {
     let keyring = keyring(vaults, name, root, environment)?;
     let dir = vaults.join(name.to_string());
-    let unreadable = |file| move |source| Flaw::Unreadable { file, source };
-    let manifest = Manifest::read(&dir, keyring.manifest(), &name.to_string()).map_err(unreadable("manifest"))?;
-    let manifest = manifest.ok_or(Flaw::Manifest)?;
+    let manifest = manifest(vaults, name, &keyring)?;
     if !journal::segment_path(&dir.join(JOURNAL), manifest.position.segment).exists() {
         return Err(Flaw::Journal);
     }
@@ -100,7 +124,7 @@ pub fn inspect(vaults: &Path, name: VaultName, root: &RootKey, environment: &str
         anchored(&dir, name, &manifest, &key, anchors)?;
     }
     let holds = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
-    if holds(&dir.join(STORE).join("blobs")) {
+    if holds(&store_folder(&dir, manifest.epoch).join("blobs")) {
         return Err(Flaw::Blobs);
     }
     if [SUSPECT, REBUILDING].iter().any(|mark| dir.join(mark).exists()) { Err(Flaw::Suspect) } else { Ok(()) }

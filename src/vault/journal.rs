@@ -150,6 +150,18 @@ impl Journal {
         Ok(())
     }
 
+    /// Removes a closed segment that nothing is made from any more. Not yet durable in the folder.
+    pub(super) fn remove(&mut self, number: u64) -> io::Result<()> {
+        if self.failed || number >= self.position.segment {
+            return Err(io::Error::other("the journal takes nothing more"));
+        }
+        let place = segment_path(&self.dir, number);
+        let length = fs::metadata(&place)?.len();
+        fs::remove_file(place)?;
+        self.closed = self.closed.saturating_sub(length);
+        Ok(())
+    }
+
     /// Makes these frames durable as one group. Returns where it begins.
     ///
     /// # Errors

@@ -44,7 +44,8 @@ fn read_bundle(bytes: &[u8]) -> impl Iterator<Item = SealedEntry> {
 }
 
 impl LedgerFiles {
-    /// The files up to the size of this frontier; `None` if they do not agree with it.
+    /// The files up to the size of this frontier; `None` if they do not agree with it. What stands behind is cut when it is
+    /// written again, and its tiles are the same then.
     pub(super) fn open(dir: PathBuf, frontier: &Frontier) -> io::Result<Option<Self>> {
         let Some(tiles) = Tiles::open(dir.join(TILES), frontier)? else { return Ok(None) };
         let mut files = Self { dir, tiles, bundle: 0 };
@@ -142,6 +143,36 @@ impl LedgerFiles {
             }
         }
         Ok(())
+    }
+
+    /// Seals the entries of one bundle again, and puts them in its place; the leaves stay. Returns how many bytes it has, 0 if
+    /// nothing was to be done, `None` behind the last bundle.
+    pub(super) fn seal_again(
+        &self,
+        tile: u64,
+        mut again: impl FnMut(&Commitment, &[u8]) -> Option<Option<Vec<u8>>>,
+    ) -> io::Result<Option<usize>> {
+        if tile * WIDTH >= self.size() {
+            return Ok(None);
+        }
+        let path = self.bundle(tile);
+        let before = std::fs::read(&path)?;
+        let (mut after, mut changed) = (Vec::with_capacity(before.len()), false);
+        for (commitment, sealed) in read_bundle(&before) {
+            let damaged = || io::Error::new(io::ErrorKind::InvalidData, "an entry of the ledger does not open");
+            let new = again(&commitment, &sealed).ok_or_else(damaged)?;
+            changed |= new.is_some();
+            let sealed = new.unwrap_or(sealed);
+            after.u32(super::codec::len32(32 + sealed.len()));
+            after.extend_from_slice(&commitment.0);
+            after.extend_from_slice(&sealed);
+        }
+        // Whatever stands behind the last entry is nobody's; the lengths of all others stay.
+        if let (true, Some(folder), Some(name)) = (changed, path.parent(), path.file_name().and_then(std::ffi::OsStr::to_str)) {
+            super::manifest::replace(folder, name, &after)?;
+            return Ok(Some(after.len()));
+        }
+        Ok(Some(0))
     }
 
     /// The size of the ledger in these files.

@@ -48,6 +48,8 @@ pub struct Tuning {
     /// How many ids of messages are held in memory, of all vaults together; each takes about 15 bytes. With 0
     /// none are: the store is asked each time.
     pub known_ids: usize,
+    /// For each 100 parts of time that a carry-over works, it rests so many.
+    pub carry_rest: u32,
     /// How long a vault that did not open is left alone.
     pub retry_after: std::time::Duration,
     /// With a journal of this many bytes, a vault takes in nothing more.
@@ -64,6 +66,7 @@ impl Default for Tuning {
             checkpoint_rows: 50_000,
             cache_bytes: 4 << 20,
             known_ids: 16 << 20,
+            carry_rest: 100,
             retry_after: std::time::Duration::from_secs(5),
             journal_bytes: 64 << 30,
             free_bytes: 512 << 20,

@@ -6,8 +6,9 @@
 
 use super::links::Links;
 use crate::{hex, keyring::MacKey, ledger::Frontier};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
     path::Path,
@@ -47,7 +48,14 @@ pub(super) struct Manifest {
     pub(super) outstanding: u64,
     /// Messages that expired up to here, in milliseconds, are forgotten.
     pub(super) floor: i64,
+    /// How many values were sealed under each data key.
+    pub(super) seals: Seals,
+    /// Since when, in milliseconds, the newest data key seals; unknown until somebody with a clock looks.
+    pub(super) keys_since: Option<i64>,
 }
+
+/// How many values were sealed, by the version of the data key.
+pub(super) type Seals = BTreeMap<u32, u64>;
 
 /// The one format there is.
 pub(super) const FORMAT: u8 = 1;
@@ -56,20 +64,12 @@ const FILE: &str = "manifest";
 impl Manifest {
     /// Writes it in the place of the one before.
     pub(super) fn write(&self, dir: &Path, key: &MacKey) -> io::Result<()> {
-        let mut text = serde_json::to_string(self)?;
-        let tag = hex::encode(&key.tag(&[text.as_bytes()]));
-        text.push('\n');
-        text.push_str(&tag);
-        text.push('\n');
-        replace(dir, FILE, text.as_bytes())
+        write_tagged(dir, FILE, key, self)
     }
 
     /// Reads it; `None` if its tag does not hold or it is not this vault's.
     pub(super) fn read(dir: &Path, key: &MacKey, vault: &str) -> io::Result<Option<Self>> {
-        let text = fs::read_to_string(dir.join(FILE))?;
-        let parts = text.strip_suffix('\n').and_then(|text| text.split_once('\n'));
-        let authentic = parts.filter(|(json, tag)| hex::decode(tag).is_some_and(|tag| key.verify(json.as_bytes(), &tag)));
-        let manifest = authentic.and_then(|(json, _)| serde_json::from_str::<Self>(json).ok());
+        let manifest: Option<Self> = read_tagged(dir, FILE, key)?;
         Ok(manifest.filter(|manifest| manifest.format == FORMAT && manifest.vault == vault))
     }
 
@@ -78,6 +78,24 @@ impl Manifest {
         let text = fs::read_to_string(dir.join(FILE)).ok()?;
         serde_json::from_str(text.lines().next()?).ok()
     }
+}
+
+/// Puts a value in the place of the one before, with its tag.
+pub(super) fn write_tagged(dir: &Path, file: &str, key: &MacKey, value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_string(value)?;
+    let tag = hex::encode(&key.tag(&[text.as_bytes()]));
+    text.push('\n');
+    text.push_str(&tag);
+    text.push('\n');
+    replace(dir, file, text.as_bytes())
+}
+
+/// Reads a value with its tag; `None` if that does not hold, or it is another kind of value.
+pub(super) fn read_tagged<T: DeserializeOwned>(dir: &Path, file: &str, key: &MacKey) -> io::Result<Option<T>> {
+    let text = fs::read_to_string(dir.join(file))?;
+    let parts = text.strip_suffix('\n').and_then(|text| text.split_once('\n'));
+    let authentic = parts.filter(|(json, tag)| hex::decode(tag).is_some_and(|tag| key.verify(json.as_bytes(), &tag)));
+    Ok(authentic.and_then(|(json, _)| serde_json::from_str(json).ok()))
 }
 
 /// Puts a file in the place of another, durably, with nothing in between.

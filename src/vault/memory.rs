@@ -74,7 +74,11 @@ impl Core {
     pub(super) async fn commit_frame(self: &Arc<Self>, frame: Frame) -> Result<Journalled, VaultFault> {
         self.serving()?;
         self.has_room()?;
-        let prepared = self.prepare(frame)?;
+        let _sealing = self.sealing.read().await;
+        let prepared = {
+            let _reading = read(&self.reading);
+            self.prepare(frame)?
+        };
         let index = self.commit(prepared).await?;
         // A handled message always has an entry.
         index.map(|index| Journalled { index }).ok_or(VaultFault::Stopped(StopCause::Ledger))

@@ -3,7 +3,8 @@
 //! ```text
 //! vaults/142051/ keyring.json   data keys, wrapped by the root key
 //!                journal/       segments of groups of frames: the commit point
-//!                store/         sled: where things are looked up; can be rebuilt
+//!                base.2/        from the second epoch on: the rows it began with; journal and store go on from there
+//!                store/         sled: where things are looked up; can be rebuilt. Of the second epoch: store.2/
 //!                ledger/        the tiles of its tree; beside them the sealed entries
 //!                manifest       from where the journal is replayed; replaced atomically
 //!
@@ -16,6 +17,7 @@
 
 mod anchors;
 mod applied;
+mod carry;
 mod checkpoint;
 mod close;
 mod codec;
@@ -38,24 +40,31 @@ mod memory;
 mod open;
 mod outbox;
 mod person;
+mod removal;
 mod replay;
 mod room;
+mod roots;
 mod rows;
 mod shrink;
 mod store;
 mod tiles;
 mod vaults;
+mod walk;
 
 pub use self::{
     anchors::{AnchorError, Anchors},
+    carry::{CarriedOver, CarryError, KeyDestroyed, KeyUse},
+    close::KeyStanding,
     core::Listener,
-    event::{RebuildReason, VaultEvent},
+    event::{CarryStep, RebuildReason, VaultEvent},
     filter::{FilterError, FilterInstalled},
     handle::{Caretaker, DiskVault},
-    inspect::{Flaw, head_key, inspect},
+    inspect::{Flaw, head_key, inspect, inspect_keys},
     limits::Tuning,
     open::CreateError,
     outbox::{Dispatch, Outbox, OutboxLimits, OutboxLoad},
+    removal::{RemovalError, Removed},
     room::Room,
+    roots::RootError,
     vaults::{DataFolderError, Settings, Vaults},
 };

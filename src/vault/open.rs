@@ -7,6 +7,10 @@
 use super::{
     anchors::{self, Anchors},
     applied::{Applied, read_outbox_row},
+    carry::{
+        base::{Base, Begin},
+        fill, sealed_in,
+    },
     checkpoint::{CutError, Settling, finish_cut, write_cut},
     core::{Core, Listener, Parts},
     event::{RebuildReason, VaultEvent},
@@ -17,16 +21,18 @@ use super::{
     ledger::LedgerFiles,
     limits::Tuning,
     links::Links,
-    manifest::{self, Manifest, Position, sync_dir},
+    manifest::{self, Manifest, Position, Seals, sync_dir},
     outbox::{Outbox, Posted},
     replay::{Replayed, Shown, replay},
     room::DiskRoom,
+    roots::{RootError, Roots},
     store::{Sentinel, Store, StoreError},
+    walk,
 };
 use crate::{
     calendar::Timestamp,
     identifier::VaultName,
-    keyring::{Keyring, RootKey, Secrets, Tree, WrappedKeyring},
+    keyring::{KeyVersion, Keyring, Secrets, Tree},
     ledger::{Frontier, HeadKey, SignedHead},
     relay::ports::{Entropy, StopCause, VaultFault},
 };
@@ -41,7 +47,10 @@ use thiserror::Error;
 use tokio::{runtime::Handle, time::Instant};
 
 pub(super) const JOURNAL: &str = "journal";
+/// The store of the first epoch.
 pub(super) const STORE: &str = "store";
+/// The epoch in which a vault is made.
+pub(super) const FIRST_EPOCH: u32 = 1;
 pub(super) const LEDGER: &str = "ledger";
 pub(super) const KEYRING: &str = "keyring.json";
 /// A row was found damaged while the vault served: do not trust the store when opening.
@@ -56,8 +65,7 @@ const KEPT_DAMAGED: u32 = 3;
 pub(super) struct Surroundings {
     pub(super) filter: FilterInstalled,
     pub(super) vaults: PathBuf,
-    pub(super) root_key: RootKey,
-    pub(super) environment: String,
+    pub(super) roots: Arc<Roots>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) outbox: Outbox,
     pub(super) listen: Listener,
@@ -76,6 +84,9 @@ pub enum CreateError {
     /// Its keyring could not be made.
     #[error("its keyring could not be made")]
     Keyring(#[from] crate::keyring::KeyringError),
+    /// Its keyring could not be written.
+    #[error("{0}")]
+    Root(#[from] RootError),
     /// The system said no.
     #[error("its folder could not be made")]
     Folder(#[from] io::Error),
@@ -94,23 +105,29 @@ pub(super) fn create(around: &Surroundings, name: VaultName) -> Result<(), Creat
     }
     let entropy = &around.entropy;
     let keyring = Keyring::new(name, Secrets::new(entropy.bytes(), entropy.bytes()))?;
-    let wrapped = around.root_key.wrap(&keyring, &around.environment, 1, entropy.bytes())?;
-    manifest::replace(&new, KEYRING, &serde_json::to_vec_pretty(&wrapped).map_err(io::Error::from)?)?;
+    around.roots.replace(&new, keyring.vault(), &keyring.secrets(), &**entropy)?;
     journal::create(&new.join(JOURNAL), keyring.journal())?;
     let manifest = Manifest {
         format: manifest::FORMAT,
         vault: name.to_string(),
-        epoch: 1,
+        epoch: FIRST_EPOCH,
         position: BEGINNING,
         ledger: Frontier::default(),
         links: Links::default(),
         outstanding: 0,
         floor: i64::MIN,
+        seals: Seals::new(),
+        keys_since: None,
     };
     manifest.write(&new, keyring.manifest())?;
     fs::rename(&new, &dir)?;
     sync_dir(&around.vaults)?;
     Ok(())
+}
+
+/// Where the store of an epoch lies in the vault's folder.
+pub(super) fn store_folder(dir: &Path, epoch: u32) -> PathBuf {
+    if epoch == FIRST_EPOCH { dir.join(STORE) } else { dir.join(format!("{STORE}.{epoch}")) }
 }
 
 /// What is on disk, opened as far as it can be trusted.
@@ -119,10 +136,18 @@ struct Found {
     keyring: Keyring,
     heads: HeadKey,
     dir: PathBuf,
+    /// Where in the journal its epoch begins; the first begins where the journal does.
+    begin: Option<Begin>,
+}
+
+impl Found {
+    fn store(&self) -> PathBuf {
+        store_folder(&self.dir, self.manifest.epoch)
+    }
 }
 
 /// Where replay begins, and into what.
-struct Base {
+struct Start {
     store: Store,
     ledger: LedgerFiles,
     applied: Applied,
@@ -166,20 +191,20 @@ fn cut_failure(error: CutError) -> Failure {
 }
 
 fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle, began: Instant) -> Result<Arc<Core>, Failure> {
-    let wrapped = fs::read(dir.join(KEYRING)).map_err(disk(StopCause::Keyring))?;
-    let wrapped: WrappedKeyring = serde_json::from_slice(&wrapped).map_err(because(StopCause::Keyring))?;
-    let keyring = around.root_key.open(&wrapped, name, &around.environment).map_err(because(StopCause::Keyring))?;
+    let (keyring, _) = around.roots.open(&dir, name).map_err(because(StopCause::Keyring))?;
     let manifest = Manifest::read(&dir, keyring.manifest(), &name.to_string()).map_err(disk(StopCause::Manifest))?;
-    let heads = keyring.heads(&around.environment).map_err(because(StopCause::Keyring))?;
-    let found = Found { manifest: manifest.ok_or((StopCause::Manifest, None))?, keyring, heads, dir };
+    let heads = keyring.heads(around.roots.environment()).map_err(because(StopCause::Keyring))?;
+    let manifest = manifest.ok_or((StopCause::Manifest, None))?;
+    let begin = Base::of(&dir, name, manifest.epoch, keyring.manifest()).begin().map_err(disk(StopCause::Store))?;
+    let found = Found { manifest, keyring, heads, dir, begin };
 
     journal::remove_unfinished(&found.dir.join(JOURNAL)).map_err(disk(StopCause::Journal))?;
-    let mut base = base(around, name, &found)?;
-    let (replayed, settling, anchor) = match catch_up(around, name, &found, &mut base) {
+    let mut start = start(around, name, &found)?;
+    let (replayed, settling, anchor) = match catch_up(around, name, &found, &mut start) {
         Ok(caught_up) => caught_up,
         Err(failure) => {
-            Store::close(Some(base.store));
-            if failure.0 == StopCause::StoreDamaged && base.rebuild.is_none() {
+            Store::close(Some(start.store));
+            if failure.0 == StopCause::StoreDamaged && start.rebuild.is_none() {
                 // It agreed with the manifest, and showed its damage only when it was used.
                 fs::write(found.dir.join(SUSPECT), b"").map_err(disk(StopCause::Store))?;
                 return recover(around, name, found.dir, runtime, began);
@@ -187,7 +212,7 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
             return Err(failure);
         }
     };
-    let Base { store, ledger, applied, .. } = base;
+    let Start { store, ledger, applied, .. } = start;
     let outstanding: Vec<(ParcelKey, Location)> = applied.outstanding.iter().map(|(key, at)| (*key, *at)).collect();
     (around.listen)(VaultEvent::Opened {
         vault: name,
@@ -201,7 +226,10 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
         name,
         dir: found.dir,
         epoch: found.manifest.epoch,
+        begins: found.begin.map_or(BEGINNING.segment, |begin| begin.position.segment),
         keyring: found.keyring,
+        roots: Arc::clone(&around.roots),
+        filter: around.filter,
         tuning: around.tuning.clone(),
         entropy: Arc::clone(&around.entropy),
         outbox: around.outbox.clone(),
@@ -226,9 +254,9 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
 type CaughtUp = (Replayed, Settling, Option<SignedHead>);
 
 /// Replays the journal into store and ledger, compares with the newest anchor, counts the links, and makes durable what must be.
-fn catch_up(around: &Surroundings, name: VaultName, found: &Found, base: &mut Base) -> Result<CaughtUp, Failure> {
+fn catch_up(around: &Surroundings, name: VaultName, found: &Found, start: &mut Start) -> Result<CaughtUp, Failure> {
     let tuning = &around.tuning;
-    let Base { store, ledger, applied, from, rebuild, reach } = base;
+    let Start { store, ledger, applied, from, rebuild, reach } = start;
     let mut failure = None;
     let show = |group: Vec<Shown>, position: &Position| {
         for Shown { sequence, location, record } in group {
@@ -288,17 +316,17 @@ fn repost(core: &Arc<Core>, mut outstanding: Vec<(ParcelKey, Location)>) {
 }
 
 /// Opens store and ledger where they agree with the manifest; otherwise begins to rebuild them.
-fn base(around: &Surroundings, name: VaultName, found: &Found) -> Result<Base, Failure> {
+fn start(around: &Surroundings, name: VaultName, found: &Found) -> Result<Start, Failure> {
     match trusted(around, found)? {
-        Ok(base) => Ok(base),
+        Ok(start) => Ok(start),
         Err(reason) => {
             (around.listen)(VaultEvent::StoreRebuilding { vault: name, reason });
-            anew(around, found, reason)
+            anew(around, name, found, reason)
         }
     }
 }
 
-fn trusted(around: &Surroundings, found: &Found) -> Result<Result<Base, RebuildReason>, Failure> {
+fn trusted(around: &Surroundings, found: &Found) -> Result<Result<Start, RebuildReason>, Failure> {
     let (dir, position) = (&found.dir, &found.manifest.position);
     if dir.join(REBUILDING).exists() {
         return Ok(Err(RebuildReason::Unfinished));
@@ -307,10 +335,10 @@ fn trusted(around: &Surroundings, found: &Found) -> Result<Result<Base, RebuildR
         return Ok(Err(RebuildReason::RowDamaged));
     }
     let begun = position.sequence > 0;
-    if begun && !dir.join(STORE).exists() {
+    if begun && !found.store().exists() {
         return Ok(Err(RebuildReason::Behind));
     }
-    let opened = Store::open(around.filter, &dir.join(STORE), around.tuning.cache_bytes)
+    let opened = Store::open(around.filter, &found.store(), around.tuning.cache_bytes)
         .and_then(|store| Ok((store.sentinel(found.keyring.manifest())?, outstanding(&store)?, store)));
     let (sentinel, outstanding, store) = match opened {
         Ok(opened) => opened,
@@ -332,14 +360,10 @@ fn trusted(around: &Surroundings, found: &Found) -> Result<Result<Base, RebuildR
         return Ok(Err(RebuildReason::Ledger));
     };
     let floor = Timestamp::from_millis(found.manifest.floor);
-    Ok(Ok(Base {
-        store,
-        ledger,
-        applied: Applied::new(position, found.manifest.ledger.clone(), found.manifest.links, floor, outstanding),
-        from: *position,
-        rebuild: None,
-        reach: sentinel.map_or(0, |sentinel| sentinel.sequence),
-    }))
+    let mut applied = Applied::new(position, found.manifest.ledger.clone(), found.manifest.links, floor, outstanding);
+    applied.seals.clone_from(&found.manifest.seals);
+    applied.keys_since = found.manifest.keys_since.map(Timestamp::from_millis);
+    Ok(Ok(Start { store, ledger, applied, from: *position, rebuild: None, reach: sentinel.map_or(0, |sentinel| sentinel.sequence) }))
 }
 
 /// The outbox rows of a store.
@@ -348,13 +372,20 @@ fn outstanding(store: &Store) -> Result<HashMap<ParcelKey, Location>, StoreError
     rows.iter().map(|(key, value)| read_outbox_row(key, value).ok_or(StoreError::Panicked)).collect()
 }
 
-/// Puts the store aside and begins a new one, to be filled from the whole journal.
-fn anew(around: &Surroundings, found: &Found, reason: RebuildReason) -> Result<Base, Failure> {
-    let (dir, store) = (&found.dir, found.dir.join(STORE));
-    let reaches_back = journal::segments(&dir.join(JOURNAL)).map_err(disk(StopCause::Journal))?.first() == Some(&BEGINNING.segment);
-    if !reaches_back {
-        return Err((StopCause::StoreDamaged, Some("the journal does not reach back to the beginning".to_owned())));
-    }
+/// Puts the store aside and begins a new one, to be filled from all of the journal since its epoch began.
+fn anew(around: &Surroundings, name: VaultName, found: &Found, reason: RebuildReason) -> Result<Start, Failure> {
+    let (dir, store) = (&found.dir, found.store());
+    let journal = dir.join(JOURNAL);
+    let from = match &found.begin {
+        None if found.manifest.epoch != FIRST_EPOCH => {
+            return Err((StopCause::StoreDamaged, Some("the base of its epoch is not there".to_owned())));
+        }
+        None if journal::segments(&journal).map_err(disk(StopCause::Journal))?.first() != Some(&BEGINNING.segment) => {
+            return Err((StopCause::StoreDamaged, Some("the journal does not reach back to the beginning".to_owned())));
+        }
+        None => BEGINNING,
+        Some(begin) => walk::found(&journal, found.keyring.journal(), &begin.position).map_err(|cause| (cause, None))?,
+    };
     let aside = || -> io::Result<()> {
         if store.exists() {
             match reason {
@@ -373,14 +404,28 @@ fn anew(around: &Surroundings, found: &Found, reason: RebuildReason) -> Result<B
     };
     aside().map_err(disk(StopCause::Store))?;
     let store = Store::open(around.filter, &store, around.tuning.cache_bytes).map_err(|error| (error.cause(), Some(error.detail())))?;
-    Ok(Base {
-        store,
-        ledger: LedgerFiles::anew(dir.join(LEDGER)),
-        applied: Applied::new(&BEGINNING, Frontier::default(), Links::default(), Timestamp::from_millis(i64::MIN), HashMap::new()),
-        from: BEGINNING,
-        rebuild: Some(reason),
-        reach: found.manifest.position.sequence,
-    })
+    let (ledger, mut applied) = match &found.begin {
+        None => {
+            let floor = Timestamp::from_millis(i64::MIN);
+            let applied = Applied::new(&BEGINNING, Frontier::default(), Links::default(), floor, HashMap::new());
+            (LedgerFiles::anew(dir.join(LEDGER)), applied)
+        }
+        Some(begin) => {
+            let (base, floor) = (Base::of(dir, name, begin.epoch, found.keyring.manifest()), Timestamp::from_millis(begin.floor));
+            fill(&store, &base, |_| Ok(())).map_err(because(StopCause::StoreDamaged))?;
+            let ledger = LedgerFiles::open(dir.join(LEDGER), &begin.ledger).map_err(disk(StopCause::Ledger))?;
+            let ledger = ledger.ok_or((StopCause::Ledger, Some("entries from before its epoch are damaged".to_owned())))?;
+            let outstanding = outstanding(&store).map_err(|error| (error.cause(), Some(error.detail())))?;
+            let mut applied = Applied::new(&from, begin.ledger.clone(), begin.links, floor, outstanding);
+            applied.seals.clone_from(&begin.seals);
+            let sealed = sealed_in(&base, begin).map_err(disk(StopCause::Store))?;
+            *applied.seals.entry(begin.epoch).or_default() += sealed;
+            (ledger, applied)
+        }
+    };
+    applied.keys_since = found.manifest.keys_since.map(Timestamp::from_millis);
+    applied.seals.retain(|version, _| found.keyring.secrets().versions().contains(&KeyVersion(*version)));
+    Ok(Start { store, ledger, applied, from, rebuild: Some(reason), reach: found.manifest.position.sequence })
 }
 
 /// The store is whole again.
@@ -396,7 +441,7 @@ fn unmark(dir: &Path) -> io::Result<()> {
 
 impl Applied {
     /// A cut in the middle of replay: the store may already have any row.
-    fn cut_in_replay(&mut self, position: Position) -> super::applied::Cut {
+    pub(super) fn cut_in_replay(&mut self, position: Position) -> super::applied::Cut {
         let cut = self.cut(position);
         self.unsettled_from(u64::MAX);
         cut

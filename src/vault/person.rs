@@ -170,6 +170,55 @@ impl Core {
         Ok(json)
     }
 
+    /// The person whom the value of a link row leads to, and whether every value is there that its head names.
+    ///
+    /// Beside commits: each one about the person seals the head anew, so what does not fit a head that stayed is damage.
+    pub(super) fn leads_to_a_whole_person(&self, row: &RowKey) -> Result<bool, VaultFault> {
+        loop {
+            let Some(link) = self.row(row)? else { return Ok(true) };
+            let Ok(id) = self.keyring.open(row, &link) else { return Ok(false) };
+            let Ok(id) = id.as_slice().try_into().map(PersonId) else { return Ok(false) };
+            let head_row = self.head_row(id);
+            let head = self.row(&head_row)?;
+            if self.is_whole(id, head.as_deref())? {
+                return Ok(true);
+            }
+            if (self.row(&head_row)?, self.row(row)?) == (head, Some(link)) {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn is_whole(&self, id: PersonId, head: Option<&[u8]>) -> Result<bool, VaultFault> {
+        let Some(root) = head.and_then(|sealed| self.keyring.open(&self.head_row(id), sealed).ok()) else { return Ok(false) };
+        let mut json = root;
+        if let Some((&IN_PIECES, tags)) = json.split_first() {
+            let (tags, []) = tags.as_chunks() else { return Ok(false) };
+            let mut pieces = Wiped::with_capacity(tags.len() * CHUNK);
+            for (chunk, tag) in (0_u32..).zip(tags) {
+                let row = self.head_piece_row(id, chunk);
+                let Some(sealed) = self.tagged(&row, tag)? else { return Ok(false) };
+                let Ok(piece) = self.keyring.open(&row, &sealed) else { return Ok(false) };
+                pieces.extend_from_slice(&piece);
+            }
+            json = pieces;
+        }
+        let Ok(head) = serde_json::from_slice::<HeadRow>(&json) else { return Ok(false) };
+        for (category, tags) in &head.held {
+            for (chunk, tag) in (0_u32..).zip(&tags.0) {
+                if self.tagged(&self.chunk_row(id, category, chunk), tag)?.is_none() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// A row's value, if it is the one with this tag.
+    fn tagged(&self, row: &RowKey, tag: &[u8; TAG_LEN]) -> Result<Option<Arc<[u8]>>, VaultFault> {
+        Ok(self.row(row)?.filter(|sealed| Sealed::tag(sealed).as_ref() == Some(tag)))
+    }
+
     /// One answer per need.
     pub(super) fn view(&self, needs: &[PersonNeed]) -> Result<View, VaultFault> {
         let mut found = Vec::with_capacity(needs.len());
@@ -243,7 +292,12 @@ impl Core {
                 let sealed = self.seal(&row, &id.0)?;
                 rows.push((row, Some(sealed.into())));
             }
-            for (category, holding) in &change.holdings {
+            let gone = if head.head.erased.is_some() { std::mem::take(&mut head.held) } else { BTreeMap::new() };
+            for (category, tags) in gone {
+                let chunks = (0_u32..).take(tags.0.len());
+                rows.extend(chunks.map(|chunk| (self.chunk_row(id, &category, chunk), None)));
+            }
+            for (category, holding) in change.holdings.iter().filter(|_| head.head.erased.is_none()) {
                 let before = head.held.remove(category).unwrap_or_default();
                 let tags = self.seal_holding(id, category, holding, &mut rows)?;
                 for chunk in (0_u32..).take(before.0.len()).skip(tags.0.len()) {

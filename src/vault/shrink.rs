@@ -133,6 +133,7 @@ impl Core {
         let (end, floor, awaited) = (self.replayed_from().segment, self.floor(), self.awaited());
         let dir = self.dir.join(JOURNAL);
         let numbers = journal::segments(&dir).map_err(|error| self.io_fault(StopCause::Journal, &error))?;
+        self.remove_outlived(&segments, &numbers)?;
         for number in numbers.into_iter().filter(|number| *number < end && !awaited.contains(number)) {
             if segments.put_off.contains(&number) {
                 continue;
@@ -169,6 +170,22 @@ impl Core {
         }
         segments.put_off.clear();
         Ok((segments, Look::Nothing))
+    }
+
+    /// Removes the oldest segments, if they lie before the epoch and hold no envelopes: nothing is made from them any more.
+    fn remove_outlived(&self, segments: &Segments, numbers: &[u64]) -> Result<(), VaultFault> {
+        let begins = self.begins.load(Ordering::Acquire);
+        let shrunk = |number: &&u64| matches!(segments.known.get(*number), Some(Known::Shrunk));
+        for number in numbers.iter().take_while(|number| **number < begins).take_while(shrunk) {
+            let removed = {
+                let mut journal = lock(&self.journal);
+                self.serving()?;
+                journal.remove(*number)
+            };
+            removed.and_then(|()| sync_dir(&self.dir.join(JOURNAL))).map_err(|error| self.io_fault(StopCause::Journal, &error))?;
+        }
+        self.weigh();
+        Ok(())
     }
 
     /// Puts a rewritten segment in its place.

@@ -17,6 +17,7 @@ use sled::{Db, IVec, Mode};
 use std::{
     cell::Cell,
     fs, io,
+    ops::Bound,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::Once,
@@ -166,6 +167,32 @@ impl Store {
             rows.map(|row| row.map(|(key, value)| (RowKey::from_stored(&key), value))).collect::<Result<Vec<_>, _>>()
         })
         .map(|rows| rows.into_iter().filter_map(|(key, value)| Some((key?, value))).collect())
+    }
+
+    /// The next rows behind this key, in the order of their keys, at most so many, and no more once they have so many bytes.
+    pub(super) fn rows_after(&self, after: Option<&RowKey>, most: usize, bytes: usize) -> Result<Vec<(RowKey, IVec)>, StoreError> {
+        let begin = after.map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_bytes()));
+        let mut rows = Vec::new();
+        let known = guarded(|| {
+            let mut sum = 0;
+            for row in self.db.range::<&[u8], _>((begin, Bound::Unbounded)).take(most) {
+                let (key, value) = row?;
+                let Some(key) = RowKey::from_stored(&key) else { return Ok(false) };
+                sum += value.len();
+                rows.push((key, value));
+                if sum >= bytes {
+                    break;
+                }
+            }
+            Ok(true)
+        })?;
+        // A row of no kind that is known here: sled mixed something up.
+        if known { Ok(rows) } else { Err(StoreError::Panicked) }
+    }
+
+    /// Makes what was written so far durable, so that less is left to do at the end.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        guarded(|| self.db.flush()).map(drop)
     }
 
     /// Shows every row whose key begins with this.

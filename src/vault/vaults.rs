@@ -9,7 +9,8 @@
 
 use super::{
     anchors::Anchors,
-    close,
+    carry::CarryError,
+    close::{self, KeyStanding},
     core::{Core, Listener, lock},
     event::VaultEvent,
     filter::FilterInstalled,
@@ -18,7 +19,9 @@ use super::{
     limits::Tuning,
     open::{self, CreateError, Surroundings},
     outbox::Outbox,
+    removal,
     room::DiskRoom,
+    roots::{Roots, Wrapped},
 };
 use crate::{
     identifier::VaultName,
@@ -32,7 +35,7 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     os::unix::fs::DirBuilderExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -130,8 +133,7 @@ impl Vaults {
         let around = Surroundings {
             filter,
             vaults,
-            root_key: settings.root_key,
-            environment: settings.environment,
+            roots: Arc::new(Roots::new(settings.root_key, settings.environment)),
             entropy: settings.entropy,
             outbox: settings.outbox,
             disk: Arc::new(DiskRoom::new(data.clone(), settings.tuning.free_bytes, Arc::clone(&settings.listen))),
@@ -142,6 +144,7 @@ impl Vaults {
         };
         let shared =
             Shared { around, data, slots: Mutex::default(), opening: Mutex::default(), closing: AtomicBool::new(false), _lock: lock };
+        removal::finish(&shared.around.vaults)?;
         shared.lay_ballast();
         shared.around.disk.look();
         Ok(Self(Arc::new(shared)))
@@ -182,6 +185,55 @@ impl Vaults {
         Ok(names.into_iter().filter(|name| close::is_unfinished(&self.0.around.vaults.join(name.to_string()))).collect())
     }
 
+    /// How a vault stands with its data key, found without opening it.
+    #[must_use]
+    pub fn key_standing(&self, name: VaultName) -> Option<KeyStanding> {
+        close::key_standing(&self.folder(name))
+    }
+
+    pub(super) fn folder(&self, name: VaultName) -> PathBuf {
+        self.0.around.vaults.join(name.to_string())
+    }
+
+    /// Takes up a newer root key: keyrings open under it and under those before, and are wrapped under it.
+    pub fn take_up_root(&self, key: RootKey) {
+        self.0.around.roots.take_up(key);
+    }
+
+    /// Lets go of all root keys but the newest.
+    pub fn only_newest_root(&self) {
+        self.0.around.roots.only_newest();
+    }
+
+    /// Wraps the keyring of a vault under the newest root key, if it is not so already, whether the vault is open or not.
+    ///
+    /// # Errors
+    /// [`CarryError::Root`] if it does not open under any root key, or cannot be written.
+    ///
+    /// # Cancel safety
+    /// It is replaced whole or not at all.
+    pub async fn wrap_again(&self, name: VaultName) -> Result<(), CarryError> {
+        let _turn = self.turn(name).await;
+        let open = lock(&self.0.slots).get(&name).and_then(Slot::core).filter(|core| core.serving().is_ok()).cloned();
+        let (shared, dir) = (Arc::clone(&self.0), self.folder(name));
+        let wrapped = tokio::task::spawn_blocking(move || {
+            let roots = &shared.around.roots;
+            let (keyring, wrapped) = roots.open(&dir, name)?;
+            match (wrapped, open) {
+                (Wrapped::ByNewest, _) => Ok(()),
+                (Wrapped::ByOlder, Some(core)) => core.wrap_again(),
+                (Wrapped::ByOlder, None) => Ok(roots.replace(&dir, keyring.vault(), &keyring.secrets(), &*shared.around.entropy)?),
+            }
+        });
+        wrapped.await.unwrap_or(Err(CarryError::Ended))
+    }
+
+    /// One opening, wrapping or removal at a time.
+    pub(super) async fn turn(&self, name: VaultName) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = Arc::clone(lock(&self.0.opening).entry(name).or_default());
+        turn.lock_owned().await
+    }
+
     /// Opens a vault for what is not a message: start-up, timers, commands of the operator. Nothing can be read by it.
     ///
     /// # Errors
@@ -197,8 +249,7 @@ impl Vaults {
         if let Some(result) = self.known(name) {
             return result;
         }
-        let turn = Arc::clone(lock(&self.0.opening).entry(name).or_default());
-        let turn = turn.lock_owned().await;
+        let turn = self.turn(name).await;
         if let Some(result) = self.known(name) {
             return result;
         }
@@ -262,6 +313,16 @@ impl Vaults {
                 *slot = Slot::Retry(tries);
             }
         });
+    }
+
+    /// Takes a vault out of those that are known.
+    pub(super) fn take_out(&self, name: VaultName) -> Option<Arc<Core>> {
+        lock(&self.0.slots).remove(&name).and_then(|slot| slot.core().cloned())
+    }
+
+    /// The folder of all vaults.
+    pub(super) fn all(&self) -> &Path {
+        &self.0.around.vaults
     }
 
     fn cores(&self) -> Vec<Arc<Core>> {

@@ -219,6 +219,13 @@ pub(crate) fn replies(world: &World) -> Vec<(String, Value)> {
     handled(kind, restrict(0, "TM00000000000002"), vec![Some(person())], usize::MAX, NOW);
     handled(kind, restrict(1, "TM99999999999999"), vec![Some(person())], usize::MAX, NOW);
 
+    let erase = |revision: u64| json!({ "person": NUMBER, "revision": revision });
+    let kind = MessageType::PersonErase;
+    handled(kind, erase(4), vec![Some(person())], usize::MAX, NOW);
+    handled(kind, erase(1), vec![None], usize::MAX, NOW);
+    handled(kind, erase(0), vec![Some(person())], usize::MAX, NOW);
+    handled(kind, erase(4), vec![None], usize::MAX, Timestamp::from_seconds(0));
+
     replies.push(("body/record.reply".to_owned(), spelt));
     for kind in [MessageType::SelfInfoReply, MessageType::RecordReply, MessageType::PersonReply] {
         for denial in denials().into_iter().filter(|denial| belongs(denial, kind)) {

@@ -41,7 +41,7 @@ impl Stage {
         Permit::admit(&verified, &route).unwrap()
     }
 
-    /// Every entry of a tenant's ledger, opened in this process; the daemon must not run. The ledger is recomputed.
+    /// Every entry of a tenant's ledger about a message; the daemon must not run. The ledger is recomputed.
     pub(crate) async fn ledger(&self, tenant: TenantCode) -> Vec<(Commitment, Entry)> {
         let (entries, complaints) = self.examine_ledger(tenant).await;
         assert_eq!(complaints, Vec::<String>::new());
@@ -50,6 +50,13 @@ impl Stage {
 
     /// The same, with what is wrong with the ledger or its vault.
     pub(crate) async fn examine_ledger(&self, tenant: TenantCode) -> (Vec<(Commitment, Entry)>, Vec<String>) {
+        let (entries, complaints) = self.examine_entries(tenant).await;
+        let read = |(commitment, entry): (Commitment, Vec<u8>)| (commitment, serde_json::from_slice(&entry).unwrap());
+        (entries.into_iter().map(read).collect(), complaints)
+    }
+
+    /// Every entry of a tenant's ledger as it is, opened in this process, and what is wrong with it or its vault.
+    pub(crate) async fn examine_entries(&self, tenant: TenantCode) -> (Vec<(Commitment, Vec<u8>)>, Vec<String>) {
         let configuration = Configuration::load(&self.site.configuration_path()).unwrap();
         let settings = Settings {
             data: self.data(),
@@ -63,10 +70,8 @@ impl Stage {
         };
         let vaults = Vaults::new(self.filter, settings).unwrap();
         let scope = TenantScope::open(self.permit(&configuration, tenant), &vaults).await.unwrap();
-        let entries: Vec<_> = (0..)
-            .map_while(|index| scope.vault().entry(index).unwrap())
-            .map(|(commitment, sealing)| (commitment, serde_json::from_slice(&sealing.entry).unwrap()))
-            .collect();
+        let entries: Vec<_> =
+            (0..).map_while(|index| scope.vault().entry(index).unwrap()).map(|(commitment, sealing)| (commitment, sealing.entry)).collect();
         let care = vaults.resume(VaultName::Tenant(tenant)).await.unwrap();
         let mut complaints = Vec::new();
         match care.recompute_ledger() {

@@ -7,9 +7,13 @@ mod support;
 
 mod anchors;
 mod answered;
+mod carry;
+mod carry_crash;
+mod carry_figures;
 mod commit;
 mod crash;
 mod damage;
+mod erasure;
 mod filter;
 mod gate;
 mod known;

@@ -78,6 +78,7 @@ pub(crate) fn small() -> Tuning {
         checkpoint_rows: 2_000,
         cache_bytes: 4 << 20,
         known_ids: usize::MAX,
+        carry_rest: 0,
         retry_after: Duration::from_millis(50),
         journal_bytes: 1 << 40,
         free_bytes: 0,

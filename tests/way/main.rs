@@ -16,6 +16,7 @@ mod order;
 mod pairs;
 mod refusals;
 mod reload;
+mod rotation;
 #[path = "../support/search.rs"]
 mod search;
 mod stage;

@@ -13,7 +13,7 @@ const FUJISAWA: &str = "142051";
 const YOKOHAMA: &str = "141003";
 
 /// Every tenant of the site, and who uses it.
-const TENANTS: [site::Town; 15] = [
+const TENANTS: [site::Town; 17] = [
     (FUJISAWA, ("藤沢市", "Fujisawa")),
     (YOKOHAMA, ("横浜市", "Yokohama")),
     ("140007", ("神奈川県", "Kanagawa")),
@@ -29,6 +29,8 @@ const TENANTS: [site::Town; 15] = [
     ("340006", ("広島県", "Hiroshima")),
     ("141305", ("川崎市", "Kawasaki")),
     ("141500", ("相模原市", "Sagamihara")),
+    ("280003", ("兵庫県", "Hyogo")),
+    ("400009", ("福岡県", "Fukuoka Prefecture")),
 ];
 
 /// The tenants of one test, which no other test uses.
@@ -41,6 +43,7 @@ pub(crate) enum Of {
     Others,
     Suspects,
     Pairs,
+    Rotation,
     /// By a daemon that is broken on purpose: what it leaves is of no use to another.
     #[cfg(feature = "sabotage")]
     Red,
@@ -57,6 +60,7 @@ impl Of {
             Self::Others => ("012025", "470007"),
             Self::Suspects => ("230006", "340006"),
             Self::Pairs => ("141305", "141500"),
+            Self::Rotation => ("280003", "400009"),
             #[cfg(feature = "sabotage")]
             Self::Red => ("220001", "270008"),
         };

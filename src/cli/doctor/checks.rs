@@ -6,14 +6,14 @@ use super::finding::Finding;
 use crate::{
     broker::BrokerError,
     calendar::Timestamp,
-    cli::{CliError, counted, left_behind},
+    cli::{CliError, counted, left_behind, rotate::key_uses},
     config::{self, Broker, Configuration, read_root_key},
-    daemon,
+    daemon::{self, operations::next_root},
     directory::{DatedKey, Directory, Principal},
     envelope::Environment,
     identifier::{MessageClass, VaultName},
     keyring::RootKey,
-    vault::{Anchors, Flaw, filter, inspect},
+    vault::{Anchors, Flaw, KeyUse, filter, inspect},
 };
 use std::{
     fs::{self, File, TryLockError},
@@ -247,7 +247,34 @@ fn vaults(configuration: &Configuration, directory: &Directory, now: Timestamp) 
         let next = "stop the daemon, then run for each: nakatsugi tenant add CODE";
         found.push(Finding::failed("vaults", format!("{} are in service and have none", names(&missing)), next));
     }
+    found.extend(data_keys(configuration, directory, now));
     found.push(Finding::good("vaults", format!("{whole} with a keyring that opens, a manifest that holds and their journal")));
+    found
+}
+
+/// How much was sealed under the data keys, and whether one is over its time.
+fn data_keys(configuration: &Configuration, directory: &Directory, now: Timestamp) -> Vec<Finding> {
+    let tenants = directory.tenants().map(|tenant| VaultName::Tenant(tenant.code));
+    let uses = tenants.filter_map(|vault| Some((vault, key_uses(configuration, vault).ok()?))).collect::<Vec<_>>();
+    let most = uses.iter().flat_map(|(vault, keys)| keys.iter().map(move |key| (key.seals, vault))).max();
+    let mut found = Vec::new();
+    if let Some((seals, vault)) = most {
+        found.push(Finding::good("data keys", format!("at most {seals} values are sealed under one ({vault})")));
+    }
+    let life = i64::try_from(configuration.times.key.as_secs()).unwrap_or(i64::MAX);
+    let over = |keys: &[KeyUse]| {
+        let old = keys.last().and_then(|key| key.since).is_some_and(|since| since.seconds().saturating_add(life + DAY) <= now.seconds());
+        old || keys.len() > 1
+    };
+    let late: Vec<_> = uses.iter().filter(|(_, keys)| over(keys)).map(|(vault, _)| vault.to_string()).collect();
+    if !late.is_empty() {
+        let words = format!("{}: to be replaced, or in the middle of it", names(&late));
+        found.push(Finding::warning("data keys", words, "let the daemon do it, or run: nakatsugi keys rotate --all"));
+    }
+    if next_root(&configuration.keys.root).exists() {
+        let words = format!("{}: the rotation of the root key is not finished", next_root(&configuration.keys.root).display());
+        found.push(Finding::warning("root key", words, "go on: nakatsugi keys rotate --root"));
+    }
     found
 }
 

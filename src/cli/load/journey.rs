@@ -128,7 +128,9 @@ impl Journey<'_> {
         let rows: Vec<&RawValue> = rows.iter().filter_map(|row| row.json.as_deref().ok()).collect();
         let letter = match (self.kind, rows.first()) {
             (_, None) => return Ok(None),
-            (MessageType::PersonLink | MessageType::PersonRestrict, Some(body)) => self.peer.write(id, self.tenant, self.kind, times, body),
+            (MessageType::PersonLink | MessageType::PersonRestrict | MessageType::PersonErase, Some(body)) => {
+                self.peer.write(id, self.tenant, self.kind, times, body)
+            }
             (_, Some(_)) => self.peer.write(id, self.tenant, self.kind, times, &Rows { rows }),
         };
         letter.map(Some).map_err(CliError::Seal)

@@ -36,7 +36,7 @@ pub struct Arguments {
     /// The tenant.
     #[arg(long, value_name = "CODE")]
     pub tenant: TenantCode,
-    /// What a line is: a row of record.put or record.delete, or the whole body of a person.link or person.restrict.
+    /// What a line is: a row of record.put or record.delete, or the whole body of a person.link, person.restrict or person.erase.
     #[arg(long = "type", value_name = "TYPE", default_value = "record.put", value_parser = super::command_type())]
     pub kind: MessageType,
     /// The file.
@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<()
     let peer = Peer::open(&arguments.as_peer)?;
     let batch = match arguments.kind {
         MessageType::RecordPut | MessageType::RecordDelete => usize::from(arguments.rows),
-        MessageType::PersonLink | MessageType::PersonRestrict => 1,
+        MessageType::PersonLink | MessageType::PersonRestrict | MessageType::PersonErase => 1,
         other => return Err(CliError::NotLoaded(other)),
     };
     let mut tally = Tally::open(&arguments.file)?;

@@ -126,6 +126,9 @@ impl Vault for MemoryVault {
             }
             for change in &frame.changes {
                 held.heads.insert(change.id, change.head.clone());
+                if change.head.erased.is_some() {
+                    held.holdings.retain(|(id, _), _| *id != change.id);
+                }
                 for name in &change.unlinked {
                     held.names.remove(name);
                 }
