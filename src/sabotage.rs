@@ -22,7 +22,20 @@ pub enum Sabotage {
     ReleaseTurnsEarly,
     /// `forget-ids`: a message that comes again is handled again.
     ForgetIds,
+    /// `deduplicate-early`: whether a message was handled before is asked before its turn.
+    DeduplicateEarly,
+    /// `no-filter`: `sync_file_range` is what it always was.
+    NoFilter,
+    /// `no-sync`: a group of the journal is written and not synced.
+    NoSync,
+    /// `count-innocents`: whoever is delivered again after an unclean stop counts as its cause.
+    CountInnocents,
+    /// `panic-on-poison`: no promise is broken; handling a message whose body holds [`POISON`] panics.
+    PanicOnPoison,
 }
+
+/// What makes a message poisonous.
+pub const POISON: &str = "poisonous";
 
 /// Whether this is what is broken.
 pub(crate) fn is(sabotage: Sabotage) -> bool {
@@ -33,9 +46,22 @@ pub(crate) fn is(sabotage: Sabotage) -> bool {
         "send-unencrypted" => Some(Sabotage::SendUnencrypted),
         "release-turns-early" => Some(Sabotage::ReleaseTurnsEarly),
         "forget-ids" => Some(Sabotage::ForgetIds),
+        "deduplicate-early" => Some(Sabotage::DeduplicateEarly),
+        "no-filter" => Some(Sabotage::NoFilter),
+        "no-sync" => Some(Sabotage::NoSync),
+        "count-innocents" => Some(Sabotage::CountInnocents),
+        "panic-on-poison" => Some(Sabotage::PanicOnPoison),
         _ => None,
     });
     *chosen == Some(sabotage)
+}
+
+/// Handles a message whose body says this: it may be poisonous.
+#[expect(clippy::panic, reason = "it is what is asked for")]
+pub(crate) fn taste(body: &str) {
+    if is(Sabotage::PanicOnPoison) && body.contains(POISON) {
+        panic!("poisonous");
+    }
 }
 
 /// A ticket that may have been settled too early.
