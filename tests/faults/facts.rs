@@ -115,6 +115,13 @@ pub(crate) struct Said {
     envelope: Vec<u8>,
 }
 
+impl Said {
+    /// How long its envelope is.
+    pub(crate) fn size(&self) -> usize {
+        self.envelope.len()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     pub(crate) facts: HashMap<MessageId, Fact>,
@@ -139,7 +146,7 @@ impl Facts {
         self.table().facts.entry(letter.id).or_insert(fact);
     }
 
-    fn confirm(&self, id: MessageId) {
+    pub(crate) fn confirm(&self, id: MessageId) {
         if let Some(fact) = self.table().facts.get_mut(&id) {
             fact.confirmed.get_or_insert_with(Instant::now);
         }

@@ -16,6 +16,7 @@ mod facts;
 #[path = "../support/graveyard.rs"]
 mod graveyard;
 mod ground;
+mod hostile;
 #[expect(dead_code, reason = "the tests of the way use the rest")]
 #[path = "../support/ledger.rs"]
 mod ledger;

@@ -1,6 +1,6 @@
 //! Which faults there are, and how often each happens in which profile.
 
-use crate::{broker, dice::Dice, disk, ground::Ground, messages, process};
+use crate::{broker, dice::Dice, disk, ground::Ground, hostile, messages, process};
 use std::{pin::Pin, time::Duration};
 
 /// How long one may wait for the answer.
@@ -109,6 +109,11 @@ pub(crate) const FAULTS: &[Fault] = faults![
     messages::clock_jumps [1, 10, 30],
     messages::expired_while_down [1, 20, 60],
     messages::repeated_after_its_time [0, 4, 12],
+    hostile::envelopes [1, 6, 20],
+    hostile::across_tenants [1, 10, 30],
+    hostile::headers_without_end [1, 6, 20],
+    hostile::beyond_the_limits [1, 10, 30],
+    hostile::withheld_looks_like_nothing [1, 10, 30],
     #[cfg(feature = "sabotage")]
     messages::poison_panics [1, 6, 20],
 ];

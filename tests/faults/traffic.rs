@@ -160,6 +160,11 @@ impl Traffic {
         self.speaker(place, asks).peer.write(id, tenant, kind, valid, &body).unwrap()
     }
 
+    /// The body of what is asked, now.
+    pub(crate) fn body(&self, place: usize, asks: &Asks) -> Value {
+        body(self.towns[place].tenant, asks, now()).1
+    }
+
     /// Sends so many letters, a few dozen at a time, in no order.
     pub(crate) fn burst(&mut self, stage: &Stage, dice: &mut Dice, count: usize) -> Burst {
         let all: Vec<_> = (0..count).map(|_| self.ask(dice)).collect();
