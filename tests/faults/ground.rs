@@ -6,6 +6,7 @@
 use crate::{
     checker::{Verdict, check},
     graveyard,
+    profile::Profile,
     search::Search,
     stage::{self, Running, Stage},
     traffic::Traffic,
@@ -45,17 +46,20 @@ pub(crate) struct Ground {
     pub(crate) meant: Vec<&'static str>,
     /// The next fault gets another ground.
     pub(crate) worn: bool,
+    pub(crate) profile: Profile,
     errors: Vec<Value>,
 }
 
 impl Ground {
-    pub(crate) async fn build() -> Self {
+    pub(crate) async fn build(profile: Profile) -> Self {
         let wire = Wire::lay().await;
-        let layout = Layout { through: Some(wire.port), ..Layout::default() };
+        // Both in one partition: what one does, the other could feel.
+        let placement = Self::tenants().map(|tenant| (tenant, 0)).into();
+        let layout = Layout { through: Some(wire.port), placement, ..Layout::default() };
         let stage = Stage::build("faults", &TOWNS, &layout, |site| wire.lead_to(site.node().port())).await;
         let traffic = Traffic::new(&stage, &Self::tenants());
         let running = stage.serve().await;
-        Self { stage, wire, traffic, running, dead: 0, meant: Vec::new(), worn: false, errors: Vec::new() }
+        Self { stage, wire, traffic, running, dead: 0, meant: Vec::new(), worn: false, profile, errors: Vec::new() }
     }
 
     pub(crate) fn tenants() -> [TenantCode; 2] {

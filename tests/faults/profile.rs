@@ -1,6 +1,6 @@
 //! Which faults there are, and how often each happens in which profile.
 
-use crate::{broker, dice::Dice, disk, ground::Ground, hostile, messages, process};
+use crate::{broker, dice::Dice, disk, ground::Ground, hostile, load, messages, process};
 use std::{pin::Pin, time::Duration};
 
 /// How long one may wait for the answer.
@@ -114,6 +114,8 @@ pub(crate) const FAULTS: &[Fault] = faults![
     hostile::headers_without_end [1, 6, 20],
     hostile::beyond_the_limits [1, 10, 30],
     hostile::withheld_looks_like_nothing [1, 10, 30],
+    load::one_tenant_floods [0, 1, 3],
+    load::stopped_beside_busy [0, 3, 60],
     #[cfg(feature = "sabotage")]
     messages::poison_panics [1, 6, 20],
 ];
