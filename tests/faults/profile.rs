@@ -102,6 +102,7 @@ pub(crate) const FAULTS: &[Fault] = faults![
     broker::reader_missing_at_start [1, 10, 30],
     broker::reply_queue_full [1, 10, 30],
     broker::somebody_else_answers [0, 4, 12],
+    broker::three_nodes [0, 6, 20],
     broker::own_queue_deleted [1, 6, 20],
     messages::repeated [1, 10, 30],
     messages::same_id_other_body [1, 20, 60],

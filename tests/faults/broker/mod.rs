@@ -1,8 +1,10 @@
 //! Family `broker`: the network fails, and comes back.
 
+mod cluster;
 mod tls;
 
 use crate::{dice::Dice, ground::Ground, stage::PATIENCE, wire::Mode};
+pub(crate) use cluster::three_nodes;
 use lapin::options::QueueDeleteOptions;
 use nakatsugi::cli::demo::{node::MemoryAlarm, site::VHOST};
 use std::{fs, time::Duration};
