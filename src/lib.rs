@@ -32,6 +32,8 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;
 #[cfg(feature = "daemon")]

@@ -24,7 +24,20 @@ pub enum Sabotage {
     ForgetIds,
     /// `linger-when-withheld`: what is held back takes a millisecond longer than what is not there.
     LingerWhenWithheld,
+    /// `deduplicate-early`: whether a message was handled before is asked before its turn.
+    DeduplicateEarly,
+    /// `no-filter`: `sync_file_range` is what it always was.
+    NoFilter,
+    /// `no-sync`: a group of the journal is written and not synced.
+    NoSync,
+    /// `count-innocents`: whoever is delivered again after an unclean stop counts as its cause.
+    CountInnocents,
+    /// `panic-on-poison`: no promise is broken; handling a message whose body holds [`POISON`] panics.
+    PanicOnPoison,
 }
+
+/// What makes a message poisonous.
+pub const POISON: &str = "poisonous";
 
 /// Whether this is what is broken.
 pub(crate) fn is(sabotage: Sabotage) -> bool {
@@ -36,6 +49,11 @@ pub(crate) fn is(sabotage: Sabotage) -> bool {
         "release-turns-early" => Some(Sabotage::ReleaseTurnsEarly),
         "forget-ids" => Some(Sabotage::ForgetIds),
         "linger-when-withheld" => Some(Sabotage::LingerWhenWithheld),
+        "deduplicate-early" => Some(Sabotage::DeduplicateEarly),
+        "no-filter" => Some(Sabotage::NoFilter),
+        "no-sync" => Some(Sabotage::NoSync),
+        "count-innocents" => Some(Sabotage::CountInnocents),
+        "panic-on-poison" => Some(Sabotage::PanicOnPoison),
         _ => None,
     });
     *chosen == Some(sabotage)
@@ -46,6 +64,14 @@ pub(crate) fn linger(outcome: &crate::command::Outcome) {
     let withheld = outcome.facts.categories.iter().any(|category| category.cause == crate::ledger::Cause::Withheld);
     if withheld && is(Sabotage::LingerWhenWithheld) {
         std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+/// Handles a message whose body says this: it may be poisonous.
+#[expect(clippy::panic, reason = "it is what is asked for")]
+pub(crate) fn taste(body: &str) {
+    if is(Sabotage::PanicOnPoison) && body.contains(POISON) {
+        panic!("poisonous");
     }
 }
 

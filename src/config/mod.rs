@@ -295,6 +295,18 @@ pub fn signing_key(path: &Path) -> Result<SigningKey, ConfigError> {
     SigningKey::from_jwk(&text).map_err(|_| ConfigError::Content { path: path.to_owned(), expected: EXPECTED })
 }
 
+/// For the fuzz targets: a configuration from its text.
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    use super::{ConfigError, Configuration, file};
+    use std::path::Path;
+
+    /// As the file at this path.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Configuration, ConfigError> {
+        file::read(path, text)
+    }
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
     fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
 }

@@ -100,6 +100,11 @@ impl Suspects {
     /// # Errors
     /// The folder cannot be written.
     pub async fn leave(&self, redelivered: bool, body: &[u8]) -> io::Result<Leave<'_>> {
+        #[cfg(feature = "sabotage")]
+        if redelivered && crate::sabotage::is(crate::sabotage::Sabotage::CountInnocents) {
+            *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(name(body)).or_default() += 1;
+            self.write()?;
+        }
         let mut leave = Leave { suspects: self, suspicion: self.suspicion(body), alone: None, _beside: None };
         let caution = if self.began.elapsed() < CAUTIOUS_FOR { self.caution } else { Caution::None };
         match (caution, redelivered) {

@@ -212,12 +212,21 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
         // While its vault cannot be opened a message waits, but not beyond the time in which its id could still be remembered.
         let scope = TenantScope::open(permit, &self.vaults).await.map_err(|fault| verified.waits_for(fault, now))?;
 
+        #[cfg(feature = "sabotage")]
+        let early = {
+            let message = MessageKey { author: verified.author().id.clone(), id: verified.id(), answer: Answer::First };
+            let early = crate::sabotage::is(crate::sabotage::Sabotage::DeduplicateEarly);
+            early.then(|| deduplicate(&scope, &message, &verified, now)).transpose()?
+        };
         let mut message = MessageKey { author: verified.author().id.clone(), id: verified.id(), answer: Answer::First };
         let _turn = self.turns.take(&scope, &message, &command.names()).await?;
         #[cfg(feature = "sabotage")]
         let _turn = (!crate::sabotage::is(crate::sabotage::Sabotage::ReleaseTurnsEarly)).then_some(_turn);
 
-        let outcome = match deduplicate(&scope, &message, &verified, now)? {
+        let standing = deduplicate(&scope, &message, &verified, now)?;
+        #[cfg(feature = "sabotage")]
+        let standing = early.unwrap_or(standing);
+        let outcome = match standing {
             Standing::First => {
                 scope.vault().takes_in()?;
                 self.handle(&scope, &verified, command, care, now)?
@@ -270,6 +279,8 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
         if !verified.author().may_author(verified.kind()) {
             return denied(Denial::NotAllowed, verified);
         }
+        #[cfg(feature = "sabotage")]
+        crate::sabotage::taste(verified.body().get());
         let fresh = || PersonId(self.entropy.half());
         let heads = Heads::of(scope.vault().view(&command.first_needs())?);
         let context = Context {

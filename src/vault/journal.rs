@@ -101,6 +101,15 @@ impl SegmentHeader {
     }
 }
 
+/// Makes what was written into a segment durable.
+fn sync(file: &File) -> io::Result<()> {
+    #[cfg(feature = "sabotage")]
+    if crate::sabotage::is(crate::sabotage::Sabotage::NoSync) {
+        return Ok(());
+    }
+    file.sync_data()
+}
+
 /// Makes a segment, durable with its folder.
 fn create_segment(dir: &Path, key: &MacKey, number: u64, first: u64, previous: [u8; 32]) -> io::Result<File> {
     // A file of this number can only be the rest of an attempt that failed before any group went in.
@@ -179,7 +188,7 @@ impl Journal {
         let length = buffer.len() as u64;
         self.reserve(length)?;
         self.file.write_all_at(&buffer, self.position.offset)?;
-        self.file.sync_data()?;
+        sync(&self.file)?;
         self.failed = false;
         if buffer.capacity() <= super::limits::GROUP_BYTES {
             self.buffer = buffer;

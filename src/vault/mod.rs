@@ -27,6 +27,8 @@ mod entries;
 mod event;
 pub mod filter;
 mod frame;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod group;
 mod handle;
 mod inspect;

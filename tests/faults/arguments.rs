@@ -10,7 +10,7 @@ const FOREIGN: [&str; 7] = ["--test-threads", "--format", "--color", "--logfile"
 /// What to run.
 #[derive(Debug)]
 pub(crate) struct Arguments {
-    profile: Profile,
+    pub(crate) profile: Profile,
     name: String,
     only: Vec<String>,
     times: Option<u32>,

@@ -89,7 +89,7 @@ fn check_replies(table: &Table, verdict: &mut Verdict) {
     for (id, fact) in &table.facts {
         let came = table.replies.get(id).map_or(0, BTreeMap::len);
         let due = match fact.due {
-            Due::Answer => 1,
+            Due::Answer | Due::Denied(_) => 1,
             Due::AnswerAndConflicts(others) => 1 + others,
             Due::Nothing => 0,
         };
@@ -142,6 +142,8 @@ struct Person {
     former: usize,
     /// Its code led to somebody else before: nothing is provided.
     unconfirmed: bool,
+    /// The revision that said so, and whether everything is held back.
+    withheld: (u64, bool),
     /// Revision and value by category; a deleted one has none.
     rows: BTreeMap<usize, (u64, Option<String>)>,
 }
@@ -169,8 +171,17 @@ impl Model {
                 let newer = [0, 1, 2].map(|category| self.row(*first, category, *revision, Some(value.clone())));
                 json!([if newer == [true; 3] { "stored" } else { "superseded" }])
             }
+            Asks::Restrict { person, revision, withheld } => {
+                let person = self.persons.entry(*person).or_default();
+                let newer = *revision > person.withheld.0;
+                if newer {
+                    person.withheld = (*revision, *withheld);
+                }
+                json!([if newer { "restricted" } else { "superseded" }])
+            }
             Asks::Request { code } => {
-                let person = self.codes.get(code).and_then(|person| self.persons.get(person)).filter(|person| !person.unconfirmed);
+                let person = self.codes.get(code).and_then(|person| self.persons.get(person));
+                let person = person.filter(|person| !person.withheld.1 && !person.unconfirmed);
                 let shown = |category: usize| person.and_then(|person| person.rows.get(&category)).and_then(|(_, value)| value.clone());
                 json!([shown(0), shown(1), shown(2)])
             }
@@ -217,7 +228,7 @@ impl Model {
 fn said(asks: &Asks, text: &str) -> Value {
     let body: Value = serde_json::from_str(text).unwrap_or_default();
     match asks {
-        Asks::Link { .. } => json!([body["result"]]),
+        Asks::Link { .. } | Asks::Restrict { .. } => json!([body["result"]]),
         Asks::Put { .. } | Asks::Delete { .. } => json!([body["rows"][0]["result"]]),
         Asks::Crowd { .. } => {
             let results: BTreeSet<_> = body["rows"].as_array().into_iter().flatten().map(|row| row["result"].to_string()).collect();
@@ -252,8 +263,13 @@ fn check_history(table: &Table, ledger: &[(Commitment, Entry)], verdict: &mut Ve
             continue;
         };
         if is_denied(reply) {
-            // A conflict changes nothing; nothing else may be denied.
-            if !reply.text.contains("\"conflict\"") || !matches!(fact.due, Due::AnswerAndConflicts(_)) {
+            // A denial changes nothing, and must be the one that is due.
+            let code = match fact.due {
+                Due::AnswerAndConflicts(_) => "conflict",
+                Due::Denied(code) => code,
+                Due::Answer | Due::Nothing => "",
+            };
+            if code.is_empty() || !reply.text.contains(&format!("\"{code}\"")) {
                 verdict.wrong(format!("{} ({:?}) is denied: {}", entry.message, fact.asks, reply.text));
             }
             continue;

@@ -46,6 +46,12 @@ pub(crate) enum Asks {
     Request {
         code: u32,
     },
+    /// Everything is held back of the person, or nothing.
+    Restrict {
+        person: u32,
+        revision: u64,
+        withheld: bool,
+    },
     /// One row in each category for [`CROWD`](crate::traffic::CROWD) people from this one on; they come and go together.
     Crowd {
         first: u32,
@@ -60,9 +66,11 @@ impl Asks {
         const NEWEST: u64 = 1 << 40;
         let mut other = self.clone();
         match &mut other {
-            Self::Link { revision, .. } | Self::Put { revision, .. } | Self::Delete { revision, .. } | Self::Crowd { revision, .. } => {
-                *revision = NEWEST
-            }
+            Self::Link { revision, .. }
+            | Self::Put { revision, .. }
+            | Self::Delete { revision, .. }
+            | Self::Restrict { revision, .. }
+            | Self::Crowd { revision, .. } => *revision = NEWEST,
             Self::Request { code } => *code += 1,
         }
         other
@@ -76,6 +84,8 @@ pub(crate) enum Due {
     Answer,
     /// One, and one for each other body under the same id: a conflict.
     AnswerAndConflicts(usize),
+    /// One, a denial with this code.
+    Denied(&'static str),
     /// None at all: it proves nothing, or it came too late.
     Nothing,
 }
@@ -105,6 +115,13 @@ pub(crate) struct Said {
     envelope: Vec<u8>,
 }
 
+impl Said {
+    /// How long its envelope is.
+    pub(crate) fn size(&self) -> usize {
+        self.envelope.len()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     pub(crate) facts: HashMap<MessageId, Fact>,
@@ -129,7 +146,7 @@ impl Facts {
         self.table().facts.entry(letter.id).or_insert(fact);
     }
 
-    fn confirm(&self, id: MessageId) {
+    pub(crate) fn confirm(&self, id: MessageId) {
         if let Some(fact) = self.table().facts.get_mut(&id) {
             fact.confirmed.get_or_insert_with(Instant::now);
         }
@@ -162,7 +179,7 @@ impl Facts {
         let table = self.table();
         let lacks = |id: &MessageId, fact: &Fact| {
             let due = match fact.due {
-                Due::Answer => 1,
+                Due::Answer | Due::Denied(_) => 1,
                 Due::AnswerAndConflicts(others) => 1 + others,
                 Due::Nothing => 0,
             };
@@ -176,6 +193,13 @@ impl Facts {
         let left = self.unanswered();
         let table = self.table();
         left.iter().map(|id| table.facts[id].tenant).collect()
+    }
+
+    /// How many of them are not requests.
+    pub(crate) fn unanswered_but_requests(&self) -> usize {
+        let left = self.unanswered();
+        let table = self.table();
+        left.iter().filter(|id| !matches!(table.facts[id].asks, Asks::Request { .. })).count()
     }
 
     /// Waits until every letter has what is due; says what lacks it after that time.

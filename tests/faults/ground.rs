@@ -6,6 +6,7 @@
 use crate::{
     checker::{Verdict, check},
     graveyard,
+    profile::Profile,
     search::Search,
     stage::{self, Running, Stage},
     traffic::Traffic,
@@ -15,7 +16,7 @@ use lapin::{Connection, options::QueueDeclareOptions, types::FieldTable};
 use nakatsugi::{
     broker::names,
     cli::{
-        demo::{Layout, population::Resident},
+        demo::{Layout, Node, NodeOptions, Site, population::Resident},
         peer::PeerSettings,
     },
     identifier::{MessageClass, TenantCode},
@@ -39,23 +40,43 @@ pub(crate) struct Ground {
     pub(crate) wire: Wire,
     pub(crate) traffic: Traffic,
     pub(crate) running: Running,
+    /// The other nodes of the broker's cluster.
+    pub(crate) others: Vec<Node>,
     /// How many dead letters the fault must leave.
     pub(crate) dead: usize,
     /// Events that tell of an error which the fault is meant to cause.
     pub(crate) meant: Vec<&'static str>,
     /// The next fault gets another ground.
     pub(crate) worn: bool,
+    pub(crate) profile: Profile,
     errors: Vec<Value>,
 }
 
 impl Ground {
-    pub(crate) async fn build() -> Self {
+    pub(crate) async fn build(profile: Profile) -> Self {
+        Self::build_on(profile, 1).await
+    }
+
+    /// The same, with a broker of so many nodes.
+    pub(crate) async fn build_on(profile: Profile, nodes: usize) -> Self {
         let wire = Wire::lay().await;
-        let layout = Layout { through: Some(wire.port), ..Layout::default() };
-        let stage = Stage::build("faults", &TOWNS, &layout, |site| wire.lead_to(site.node().port())).await;
+        // Both in one partition: what one does, the other could feel.
+        let placement = Self::tenants().map(|tenant| (tenant, 0)).into();
+        let layout = Layout { through: Some(wire.port), placement, ..Layout::default() };
+        let mut others = Vec::new();
+        let stage = Stage::build("faults", &TOWNS, &layout, |site| {
+            wire.lead_to(site.node().port());
+            others = beside(site, nodes - 1);
+        })
+        .await;
         let traffic = Traffic::new(&stage, &Self::tenants());
         let running = stage.serve().await;
-        Self { stage, wire, traffic, running, dead: 0, meant: Vec::new(), worn: false, errors: Vec::new() }
+        Self { stage, wire, traffic, running, others, dead: 0, meant: Vec::new(), worn: false, profile, errors: Vec::new() }
+    }
+
+    /// All nodes of the broker.
+    pub(crate) fn nodes(&mut self) -> impl Iterator<Item = &mut Node> {
+        std::iter::once(self.stage.site.node()).chain(&mut self.others)
     }
 
     pub(crate) fn tenants() -> [TenantCode; 2] {
@@ -212,4 +233,19 @@ impl Ground {
         }
         verdict
     }
+}
+
+/// So many nodes more, in the cluster of the site's own.
+fn beside(site: &mut Site, count: usize) -> Vec<Node> {
+    let folder = site.folder().to_owned();
+    let file = |name: &str| folder.join("broker").join(name);
+    let options = NodeOptions {
+        ca: file("ca.pem"),
+        certificate: file("server.pem"),
+        key: file("server.key"),
+        definitions: fs::read_to_string(file("definitions.json")).unwrap(),
+        ready_within: Duration::from_secs(120),
+    };
+    let node = |number: usize| site.node().start_beside(&folder.join(format!("node{number}")), &options);
+    (0..count).map(node).collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{error}"))
 }

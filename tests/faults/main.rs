@@ -16,9 +16,11 @@ mod facts;
 #[path = "../support/graveyard.rs"]
 mod graveyard;
 mod ground;
+mod hostile;
 #[expect(dead_code, reason = "the tests of the way use the rest")]
 #[path = "../support/ledger.rs"]
 mod ledger;
+mod load;
 mod messages;
 mod process;
 mod profile;
@@ -154,7 +156,7 @@ async fn suffer(ground: &mut Option<Ground>, fault: &Fault, times: u32, argument
     let whole = async {
         let ground = match ground {
             Some(ground) => ground,
-            None => ground.insert(Ground::build().await),
+            None => ground.insert(Ground::build(arguments.profile).await),
         };
         let happened = (fault.way)(ground, &mut dice, times).await;
         let verdict = ground.heal().await;

@@ -1,6 +1,6 @@
 //! Which faults there are, and how often each happens in which profile.
 
-use crate::{broker, dice::Dice, disk, ground::Ground, messages, process};
+use crate::{broker, dice::Dice, disk, ground::Ground, hostile, load, messages, process};
 use std::{pin::Pin, time::Duration};
 
 /// How long one may wait for the answer.
@@ -63,8 +63,8 @@ impl Fault {
 }
 
 macro_rules! faults {
-    ($($family:ident :: $name:ident $times:expr),* $(,)?) => {
-        &[$(Fault {
+    ($($(#[$attribute:meta])* $family:ident :: $name:ident $times:expr),* $(,)?) => {
+        &[$($(#[$attribute])* Fault {
             family: stringify!($family),
             name: stringify!($name),
             way: |ground, dice, times| Box::pin($family::$name(ground, dice, times)),
@@ -80,6 +80,9 @@ pub(crate) const FAULTS: &[Fault] = faults![
     process::stopped_twice [1, 20, 60],
     process::stopped_without_broker [1, 10, 30],
     process::killed_at_a_call [6, 300, 900],
+    process::crash_loop [1, 20, 60],
+    process::stalled [0, 6, 20],
+    process::poison_kills [0, 6, 20],
     disk::sync_fails [2, 40, 120],
     disk::sync_is_slow [1, 20, 60],
     disk::two_daemons [1, 10, 30],
@@ -97,9 +100,23 @@ pub(crate) const FAULTS: &[Fault] = faults![
     broker::out_of_memory [1, 10, 30],
     broker::reply_queue_deleted [1, 10, 30],
     broker::reader_missing_at_start [1, 10, 30],
+    broker::reply_queue_full [1, 10, 30],
+    broker::somebody_else_answers [0, 4, 12],
+    broker::three_nodes [0, 6, 20],
     broker::own_queue_deleted [1, 6, 20],
     messages::repeated [1, 10, 30],
     messages::same_id_other_body [1, 20, 60],
+    messages::one_person [2, 60, 200],
+    messages::clock_jumps [1, 10, 30],
     messages::expired_while_down [1, 20, 60],
     messages::repeated_after_its_time [0, 4, 12],
+    hostile::envelopes [1, 6, 20],
+    hostile::across_tenants [1, 10, 30],
+    hostile::headers_without_end [1, 6, 20],
+    hostile::beyond_the_limits [1, 10, 30],
+    hostile::withheld_looks_like_nothing [1, 10, 30],
+    load::one_tenant_floods [0, 1, 3],
+    load::stopped_beside_busy [0, 3, 60],
+    #[cfg(feature = "sabotage")]
+    messages::poison_panics [1, 6, 20],
 ];

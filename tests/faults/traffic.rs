@@ -36,7 +36,7 @@ pub(crate) struct Town {
     pub(crate) tenant: TenantCode,
     pub(crate) canary: String,
     pub(crate) speaker: Speaker,
-    /// The newest revision by person and category (the last place is the link).
+    /// The newest revision by person and category (behind the categories: the link, and what is held back).
     revisions: BTreeMap<(u32, usize), u64>,
 }
 
@@ -45,6 +45,8 @@ pub(crate) struct Traffic {
     pub(crate) disclosure: Speaker,
     pub(crate) towns: Vec<Town>,
     pub(crate) facts: Facts,
+    /// Whom it is about.
+    pub(crate) people: u32,
     serial: u64,
 }
 
@@ -79,32 +81,40 @@ impl Traffic {
             revisions: BTreeMap::new(),
         };
         let towns = tenants.iter().map(town).collect();
-        Self { disclosure: Speaker::of(stage, "disclosure", &facts), towns, facts, serial: 0 }
+        Self { disclosure: Speaker::of(stage, "disclosure", &facts), towns, facts, people: PEOPLE, serial: 0 }
     }
 
     /// The speaker of a letter of this type.
     pub(crate) fn speaker(&self, town: usize, asks: &Asks) -> &Speaker {
         match asks {
-            Asks::Link { .. } | Asks::Put { .. } | Asks::Delete { .. } | Asks::Crowd { .. } => &self.towns[town].speaker,
+            Asks::Link { .. } | Asks::Put { .. } | Asks::Delete { .. } | Asks::Crowd { .. } | Asks::Restrict { .. } => {
+                &self.towns[town].speaker
+            }
             Asks::Request { .. } => &self.disclosure,
         }
     }
 
     /// What somebody might ask next.
     pub(crate) fn ask(&mut self, dice: &mut Dice) -> (usize, Asks) {
+        let place = dice.below(u32::try_from(self.towns.len()).unwrap()) as usize;
+        self.ask_at(dice, place)
+    }
+
+    /// The same, in this town.
+    pub(crate) fn ask_at(&mut self, dice: &mut Dice, place: usize) -> (usize, Asks) {
         let turn = self.serial;
-        self.ask_in_turn(dice, turn)
+        self.ask_in_turn(dice, place, turn)
     }
 
     /// A link, a put, a delete or a request.
     pub(crate) fn ask_kind(&mut self, dice: &mut Dice, kind: usize) -> (usize, Asks) {
-        self.ask_in_turn(dice, [0, 1, 6, 8][kind])
+        let place = dice.below(u32::try_from(self.towns.len()).unwrap()) as usize;
+        self.ask_in_turn(dice, place, [0, 1, 6, 8][kind])
     }
 
-    fn ask_in_turn(&mut self, dice: &mut Dice, turn: u64) -> (usize, Asks) {
+    fn ask_in_turn(&mut self, dice: &mut Dice, place: usize, turn: u64) -> (usize, Asks) {
         self.serial += 1;
-        let place = dice.below(u32::try_from(self.towns.len()).unwrap()) as usize;
-        let person = dice.below(PEOPLE);
+        let person = dice.below(self.people);
         let category = dice.below(3) as usize;
         let town = &mut self.towns[place];
         let mut revision = |slot: usize| {
@@ -118,6 +128,7 @@ impl Traffic {
             1..=5 => {
                 Asks::Put { person, category, revision: revision(category), value: format!("{} {}", town.canary, letters(self.serial)) }
             }
+            9 | 16 => Asks::Restrict { person, revision: revision(4), withheld: dice.below(4) == 0 },
             6 | 12 => Asks::Delete { person, category, revision: revision(category) },
             _ => Asks::Request { code: person + PEOPLE * dice.below(CODES) },
         };
@@ -147,6 +158,11 @@ impl Traffic {
         let tenant = self.towns[place].tenant;
         let (kind, body) = body(tenant, asks, valid.0);
         self.speaker(place, asks).peer.write(id, tenant, kind, valid, &body).unwrap()
+    }
+
+    /// The body of what is asked, now.
+    pub(crate) fn body(&self, place: usize, asks: &Asks) -> Value {
+        body(self.towns[place].tenant, asks, now()).1
     }
 
     /// Sends so many letters, a few dozen at a time, in no order.
@@ -251,6 +267,12 @@ fn body(tenant: TenantCode, asks: &Asks, at: Timestamp) -> (MessageType, Value) 
                 "data_set": "0001", "record_key": "1",
             });
             (MessageType::RecordDelete, json!({ "rows": [row] }))
+        }
+        Asks::Restrict { person, revision, withheld } => {
+            let everything = json!({ "kind": "not-provided", "window": {}, "reason": "DV" });
+            let restrictions = if *withheld { vec![everything] } else { Vec::new() };
+            let body = json!({ "person": resident(*person).number(), "revision": revision, "restrictions": restrictions });
+            (MessageType::PersonRestrict, body)
         }
         Asks::Request { code } => {
             let body = population::request(&resident(*code).code(), &categories.iter().collect::<Vec<_>>(), at);

@@ -50,12 +50,17 @@ pub(crate) async fn empty(uri: &str, folder: &Path) -> Vec<Dead> {
 }
 
 pub(crate) async fn connect(uri: &str, folder: &Path) -> Connection {
+    connect_as(uri, folder, "operator").await
+}
+
+/// As the user whose certificate this is.
+pub(crate) async fn connect_as(uri: &str, folder: &Path, user: &str) -> Connection {
     let mut uri: AMQPUri = uri.parse().unwrap();
     uri.query.auth_mechanism = Some(SASLMechanism::External);
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(folder.join("ca.pem")).unwrap()).unwrap();
-    let chain = CertificateDer::pem_file_iter(folder.join("operator.pem")).unwrap().map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_file(folder.join("operator.key")).unwrap();
+    let chain = CertificateDer::pem_file_iter(folder.join(format!("{user}.pem"))).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(folder.join(format!("{user}.key"))).unwrap();
     let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()

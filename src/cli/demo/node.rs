@@ -2,7 +2,7 @@
 //!
 //! Always: it listens on 127.0.0.1 only, over mutual TLS 1.3 only; its ports, port mapper, cookie, database, logs and
 //! home lie in one folder and touch no other broker of this machine; node and port mapper end with this process, even
-//! when it is killed (a guard holds the other end of a pipe). Absent: clusters, the management plugin, passwords.
+//! when it is killed (a guard holds the other end of a pipe). Absent: the management plugin, passwords.
 
 use super::NodeError;
 use rustix::process::{Pid, Signal, kill_process};
@@ -57,7 +57,10 @@ pub struct Node {
     distribution: u16,
     mapper_port: u16,
     ready_within: Duration,
-    mapper: Child,
+    /// The first node of a cluster has it.
+    mapper: Option<Child>,
+    /// Where the cookie lies that the nodes of a cluster share.
+    home: PathBuf,
     running: Option<Running>,
 }
 
@@ -73,12 +76,35 @@ impl Node {
     /// # Errors
     /// No server is installed, a file or port cannot be used, or the node does not get ready.
     pub fn start(folder: &Path, options: &NodeOptions) -> Result<Self, NodeError> {
+        Self::start_as(folder, options, None)
+    }
+
+    /// Starts another node in a folder of its own and joins it to this one's cluster; what is declared from then on lies on
+    /// all of them. It must not outlive this one.
+    ///
+    /// # Errors
+    /// As [`Node::start`]; or it may not join.
+    pub fn start_beside(&self, folder: &Path, options: &NodeOptions) -> Result<Self, NodeError> {
+        let node = Self::start_as(folder, options, Some(self))?;
+        for arguments in [&["stop_app"][..], &["reset"], &["join_cluster", &self.name()], &["start_app"]] {
+            node.control(arguments)?;
+        }
+        Ok(node)
+    }
+
+    /// Its name in a cluster.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("nakatsugi{}@localhost", self.amqps)
+    }
+
+    fn start_as(folder: &Path, options: &NodeOptions, first: Option<&Self>) -> Result<Self, NodeError> {
         let scripts = scripts().ok_or(NodeError::NotInstalled)?;
         let folder = std::path::absolute(folder).map_err(|source| NodeError::File { path: folder.to_owned(), source })?;
         if folder.to_string_lossy().contains(['\'', '"', '`', '$', '\\']) {
             return Err(NodeError::Quoted(folder));
         }
-        let [amqps, distribution, mapper_port] = free_ports().map_err(NodeError::Port)?;
+        let [amqps, distribution, free] = free_ports().map_err(NodeError::Port)?;
         for name in ["etc", "log", "home", "mnesia", "schema", "generated"] {
             let path = folder.join(name);
             fs::create_dir_all(&path).map_err(|source| NodeError::File { path, source })?;
@@ -93,11 +119,17 @@ impl Node {
             let path = folder.join(name);
             fs::write(&path, text).map_err(|source| NodeError::File { path, source })?;
         }
-        let mut mapper = Command::new("epmd");
-        mapper.args(["-port", &mapper_port.to_string(), "-address", "127.0.0.1"]).env_clear().env("PATH", PATH);
-        let mapper = spawn(mapper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))?;
+        let (mapper, mapper_port, home) = match first {
+            Some(first) => (None, first.mapper_port, first.home.clone()),
+            None => {
+                let mut mapper = Command::new("epmd");
+                mapper.args(["-port", &free.to_string(), "-address", "127.0.0.1"]).env_clear().env("PATH", PATH);
+                let mapper = spawn(mapper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))?;
+                (Some(mapper), free, folder.join("home"))
+            }
+        };
         let ready_within = options.ready_within;
-        let mut node = Self { scripts, folder, amqps, distribution, mapper_port, ready_within, mapper, running: None };
+        let mut node = Self { scripts, folder, amqps, distribution, mapper_port, ready_within, mapper, home, running: None };
         node.run()?;
         Ok(node)
     }
@@ -221,7 +253,8 @@ impl Node {
         let beam = spawn(self.command("rabbitmq-server").stdin(Stdio::null()).stdout(log).stderr(errors))?;
         // SECURITY: the guard's read ends when this process does, however it ends; then it kills what we started.
         let mut guard = Command::new("/bin/sh");
-        guard.args(["-c", "cat >/dev/null; kill -9 \"$@\"", "guard"]).args([beam.id().to_string(), self.mapper.id().to_string()]);
+        guard.args(["-c", "cat >/dev/null; kill -9 \"$@\"", "guard"]).arg(beam.id().to_string());
+        guard.args(self.mapper.iter().map(|mapper| mapper.id().to_string()));
         let guard = spawn(guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()));
         let mut beam = beam;
         let guard = match guard {
@@ -255,12 +288,12 @@ impl Node {
             .env_clear()
             .env("PATH", PATH)
             .env("LANG", "C.UTF-8")
-            .env("HOME", at("home"))
+            .env("HOME", &self.home)
             // The script then replaces itself by the virtual machine, so that our child is the node and not its shell.
             .env("RUNNING_UNDER_SYSTEMD", "true")
             .env("ERL_EPMD_PORT", self.mapper_port.to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("RABBITMQ_NODENAME", format!("nakatsugi{}@localhost", self.amqps))
+            .env("RABBITMQ_NODENAME", self.name())
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
             .env("RABBITMQ_CONFIG_FILE", at("etc/rabbitmq.conf"))
             .env("RABBITMQ_ADVANCED_CONFIG_FILE", at("etc/advanced.config"))
@@ -294,7 +327,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.end();
-        reap(&mut self.mapper);
+        self.mapper.iter_mut().for_each(reap);
     }
 }
 

@@ -1,13 +1,21 @@
 //! Family `messages`: what comes is not what was expected, not once, or not in time.
 
+mod clock;
+#[cfg(feature = "sabotage")]
+mod poison;
+
 use crate::{
     dice::Dice,
     facts::{Asks, Due, post},
     ground::Ground,
     stage::{PATIENCE, now},
+    traffic::PEOPLE,
 };
+pub(crate) use clock::clock_jumps;
 use futures_util::future::join_all;
 use nakatsugi::{cli::peer::Letter, identifier::MessageId};
+#[cfg(feature = "sabotage")]
+pub(crate) use poison::poison_panics;
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
@@ -28,7 +36,7 @@ pub(crate) async fn repeated(ground: &mut Ground, dice: &mut Dice, times: u32) -
         let copies = if round == 0 { COPIES } else { 2 + dice.below(1_000) };
         let mut all = Vec::new();
         // One of each type.
-        while all.len() < 4 {
+        while all.len() < 5 {
             let (place, asks) = ground.traffic.ask(dice);
             if all.iter().all(|(_, other, _): &(_, Asks, Vec<Letter>)| std::mem::discriminant(other) != std::mem::discriminant(&asks)) {
                 let (id, at) = (ground.stage.id(), now());
@@ -36,7 +44,7 @@ pub(crate) async fn repeated(ground: &mut Ground, dice: &mut Dice, times: u32) -
                 let first = ground.traffic.write_at(id, place, &asks, at);
                 let fresh = ground.traffic.write_at(id, place, &asks, at);
                 ground.traffic.facts.note(&first, asks.clone(), Due::Answer);
-                all.push((place, asks, (0..copies / 4).map(|copy| if copy % 2 == 0 { first.clone() } else { fresh.clone() }).collect()));
+                all.push((place, asks, (0..copies / 5).map(|copy| if copy % 2 == 0 { first.clone() } else { fresh.clone() }).collect()));
             } else {
                 // It is asked all the same: revisions must not be left out.
                 let letter = ground.traffic.write(ground.stage.id(), place, &asks);
@@ -142,5 +150,20 @@ pub(crate) async fn repeated_after_its_time(ground: &mut Ground, dice: &mut Dice
             sleep(Duration::from_millis(50)).await;
         }
     }
+    times
+}
+
+/// Everything at once about one person: put, delete, link, restrict and ask, some of it out of date, on both sides of a death.
+pub(crate) async fn one_person(ground: &mut Ground, dice: &mut Dice, times: u32) -> u32 {
+    ground.traffic.people = 1;
+    for _ in 0..times {
+        let mut sending = ground.traffic.burst(&ground.stage, dice, 3 * BATCH);
+        sleep(dice.pause(Duration::from_millis(900))).await;
+        ground.kill();
+        sending.join(ground.traffic.burst(&ground.stage, dice, BATCH));
+        ground.start().await;
+        sending.confirmed().await;
+    }
+    ground.traffic.people = PEOPLE;
     times
 }

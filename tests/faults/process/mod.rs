@@ -1,6 +1,9 @@
 //! Family `process`: the daemon ends when it is not ready to.
 
+mod loops;
+
 use crate::{dice::Dice, ground::Ground};
+pub(crate) use loops::{crash_loop, poison_kills, stalled};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{process::Command, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -13,6 +16,7 @@ const LONGEST_LIFE: Duration = Duration::from_millis(700);
 /// SIGKILL at any moment under mixed load, while it recovers too.
 pub(crate) async fn killed_under_load(ground: &mut Ground, dice: &mut Dice, times: u32) -> u32 {
     let mut sending = ground.traffic.burst(&ground.stage, dice, BATCH);
+    let mut slowest = Duration::ZERO;
     for _ in 0..times {
         sleep(dice.pause(LONGEST_LIFE)).await;
         ground.kill();
@@ -23,8 +27,9 @@ pub(crate) async fn killed_under_load(ground: &mut Ground, dice: &mut Dice, time
             sleep(dice.pause(LONGEST_LIFE)).await;
             ground.kill();
         }
-        ground.start().await;
+        slowest = slowest.max(ground.start().await);
     }
+    println!("       ready again within {:.1} s", slowest.as_secs_f32());
     sending.confirmed().await;
     times
 }

@@ -1,9 +1,14 @@
 //! Family `broker`: the network fails, and comes back.
 
+mod cluster;
+mod tls;
+
 use crate::{dice::Dice, ground::Ground, stage::PATIENCE, wire::Mode};
+pub(crate) use cluster::three_nodes;
 use lapin::options::QueueDeleteOptions;
 use nakatsugi::cli::demo::{node::MemoryAlarm, site::VHOST};
 use std::{fs, time::Duration};
+pub(crate) use tls::somebody_else_answers;
 use tokio::time::{Instant, sleep};
 
 const BATCH: usize = 40;
@@ -171,4 +176,37 @@ pub(crate) async fn own_queue_deleted(ground: &mut Ground, dice: &mut Dice, time
         ground.traffic.burst(&ground.stage, dice, BATCH).confirmed().await;
     }
     times
+}
+
+/// A reader's queue takes no more: its replies wait, the others' do not; with room again it gets all of them.
+pub(crate) async fn reply_queue_full(ground: &mut Ground, dice: &mut Dice, times: u32) -> u32 {
+    for _ in 0..times {
+        let left = ground.traffic.facts.settled(PATIENCE).await;
+        assert!(left.is_empty(), "{left:?} are not answered");
+        ground.traffic.disclosure.deafen();
+        let limit = r#"{"max-length":3,"overflow":"reject-publish"}"#;
+        control(ground, &["set_policy", "-p", VHOST, "--apply-to", "queues", "full", r"^nakatsugi\.out\.disclosure$", limit]);
+        let sending = ground.traffic.burst(&ground.stage, dice, BATCH);
+        sending.confirmed().await;
+        // The municipal systems are served all the same.
+        let until = Instant::now() + PATIENCE;
+        while ground.traffic.facts.unanswered_but_requests() > 0 {
+            assert!(Instant::now() < until, "one full queue keeps others waiting");
+            sleep(Duration::from_millis(50)).await;
+        }
+        assert!(!ground.traffic.facts.unanswered().is_empty(), "the queue was never full");
+        if dice.below(2) == 0 {
+            ground.kill();
+            ground.start().await;
+        }
+        control(ground, &["clear_policy", "-p", VHOST, "full"]);
+        ground.traffic.disclosure.listen();
+        let left = ground.traffic.facts.settled(PATIENCE).await;
+        assert!(left.is_empty(), "{left:?} are not answered");
+    }
+    times
+}
+
+fn control(ground: &mut Ground, arguments: &[&str]) {
+    tokio::task::block_in_place(|| ground.stage.site.node().control(arguments)).unwrap_or_else(|error| panic!("{error}"));
 }
