@@ -116,6 +116,10 @@ impl World {
                     Err(error) => dead_letter(error.into()),
                 },
             },
+            "catalogue" => match Catalogue::parse(text.as_bytes()) {
+                Ok(_) => Judgement::Taken,
+                Err(error) => Judgement::Refused(error.to_string()),
+            },
             "directory" => match Document::parse(text.as_bytes()).and_then(|document| document.check(&self.catalogue)) {
                 Ok(()) => Judgement::Taken,
                 Err(error) => Judgement::Refused(error.to_string()),

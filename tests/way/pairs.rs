@@ -46,6 +46,7 @@ fn area(withheld: &[Duration], nothing: &[Duration]) -> f64 {
 }
 
 /// Asks so many pairs; how well the times tell them apart.
+#[expect(clippy::print_stdout, reason = "whoever runs this wants the figure")]
 async fn told_apart(stage: &Stage, tenant: TenantCode, pairs: usize) -> f64 {
     let (withheld, bare) = (Resident { tenant, index: 0 }, Resident { tenant, index: 1 });
     let mut municipal = stage.municipal(tenant);
