@@ -280,7 +280,6 @@ impl CliError {
                 CreateError::Root(RootError::Io(_)) => Exit::CannotCreate,
             },
             Self::Daemon { .. } | Self::Refused(_) | Self::NotDone(_) => Exit::TryAgain,
-            Self::Flaw { .. } => Exit::Data,
             Self::NotConfirmed | Self::NoPlaceForShares => Exit::Usage,
             Self::DataFolder { source, .. } => match source {
                 DataFolderError::InUse => Exit::TryAgain,

@@ -10,8 +10,9 @@ use std::{
     process::{Command, Stdio},
     sync::mpsc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 const DATA: &str = "NAKATSUGI_TEST_CARRY_DATA";
 const FIRST: &str = "NAKATSUGI_TEST_CARRY_FIRST";

@@ -12,8 +12,9 @@ use std::{
     collections::BTreeMap,
     env,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// Requests in each second; 16 under way at most.
 const RATE: u64 = 200;
@@ -83,7 +84,7 @@ fn figures(mut times: Vec<Duration>) -> (usize, u128, u128, u128) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a figure: NAKATSUGI_RECORDS=1000000 cargo test --release --test vault -- --ignored --nocapture carry_figures"]
 async fn requests_while_the_data_keys_of_many_records_are_replaced() {
-    let records: u64 = env::var("NAKATSUGI_RECORDS").map_or(20_000, |text| text.parse().unwrap());
+    let records: u64 = env::var_os("NAKATSUGI_RECORDS").map_or(20_000, |text| text.to_str().unwrap().parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
     let site = site(dir.path(), Tuning { cache_bytes: 64 << 20, ..Tuning::default() });
     let vault = site.vault().await;
