@@ -21,7 +21,7 @@ use crate::{
     keyring::RootKey,
     relay::{Keys, Relay, ports::Clock as _},
     telemetry::{
-        self, Micros,
+        self, Micros, Words,
         event::{self, Event as _},
     },
     vault::{Anchors, CreateError, FilterInstalled, Outbox, OutboxLimits, Settings, Tuning, Vaults},
@@ -130,7 +130,6 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     let brokers_seen = Brokers { publishers: Arc::clone(&publishers), backlog: Arc::clone(&backlog) };
     let registrar = Registrar::new(vaults.clone(), relay_id, records, entropy.clone());
     let operations = Arc::new(Operations::new(vaults.clone(), registrar, &configuration));
-    let listener = admin::listen(&configuration.data)?;
     let edges = (vaults.clone(), brokers_seen, SystemClock, entropy);
     let relay: Arc<RunningRelay> = Arc::new(Relay::new(keys, directory, configuration.suites.clone(), Limits::default(), edges));
 
@@ -139,7 +138,11 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     let office = Post::new(outbox.clone(), Arc::clone(&relay), Arc::clone(&publishers), backlog);
     background.spawn(post(Arc::new(office), posted.clone()));
     background.spawn(timers::keep(vaults.clone(), configuration.anchor_pace()));
-    background.spawn(admin::answer(listener, Arc::clone(&operations), events));
+    match admin::listen(&configuration.data) {
+        Ok(listener) => drop(background.spawn(admin::answer(listener, Arc::clone(&operations), events))),
+        // A disk without room for a socket: messages are served all the same.
+        Err(error) => event::AdminUnreachable { words: Words::of_system(&error) }.emit(),
+    }
     background.spawn(async move { operations.keep().await });
     background.spawn(timers::watch(configuration.clone(), Arc::clone(&relay)));
     let mut recovering = tokio::spawn(finish_what_was_begun(vaults.clone()));

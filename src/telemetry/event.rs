@@ -101,6 +101,11 @@ events! {
         /// The system's words for it.
         words: Words,
     }
+    /// Operators cannot reach the daemon on this machine; messages are served all the same.
+    AdminUnreachable = "admin.unreachable", WARN {
+        /// The system's words for it.
+        words: Words,
+    }
     /// A directory is in use from now on.
     DirectoryLoaded = "directory.loaded", INFO {
         /// Its version.
