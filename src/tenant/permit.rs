@@ -113,6 +113,7 @@ impl Permit {
     }
 
     /// Leave for the relay's own records about a vault, and for nothing that is in it.
+    #[cfg(feature = "daemon")]
     pub(crate) const fn own(vault: VaultName) -> Self {
         Self { vault }
     }
