@@ -13,7 +13,7 @@ const FUJISAWA: &str = "142051";
 const YOKOHAMA: &str = "141003";
 
 /// Every tenant of the site, and who uses it.
-const TENANTS: [site::Town; 17] = [
+const TENANTS: [site::Town; 16] = [
     (FUJISAWA, ("藤沢市", "Fujisawa")),
     (YOKOHAMA, ("横浜市", "Yokohama")),
     ("140007", ("神奈川県", "Kanagawa")),
