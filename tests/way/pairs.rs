@@ -14,10 +14,8 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The standard deviation of an AUC that guesses is about 0.29 / √pairs: so many pairs are within the limit unless by 1 in 10,000.
-const PAIRS: usize = 1_500;
 /// As many as the promise speaks of.
-const ALL_PAIRS: usize = 20_000;
+const PAIRS: usize = 20_000;
 const LIMIT: std::ops::RangeInclusive<f64> = 0.45..=0.55;
 
 /// How long one reply took.
@@ -45,9 +43,17 @@ fn area(withheld: &[Duration], nothing: &[Duration]) -> f64 {
     above as f64 / (withheld.len() as f64 * nothing.len() as f64)
 }
 
+/// How well times tell two kinds of replies apart.
+#[derive(Debug)]
+struct Told {
+    area: f64,
+    /// The same if each withheld reply had taken a millisecond longer: whether this machine could have told it now.
+    one_millisecond_more: f64,
+}
+
 /// Asks so many pairs; how well the times tell them apart.
 #[expect(clippy::print_stdout, reason = "whoever runs this wants the figure")]
-async fn told_apart(stage: &Stage, tenant: TenantCode, pairs: usize) -> f64 {
+async fn told_apart(stage: &Stage, tenant: TenantCode, pairs: usize) -> Told {
     let (withheld, bare) = (Resident { tenant, index: 0 }, Resident { tenant, index: 1 });
     let mut municipal = stage.municipal(tenant);
     let rows: Vec<_> = categories().iter().map(|category| withheld.row(category, Shown::Now, now())).collect();
@@ -73,40 +79,37 @@ async fn told_apart(stage: &Stage, tenant: TenantCode, pairs: usize) -> f64 {
             }
         }
     }
-    let area = area(&of_withheld, &of_nothing);
+    let later: Vec<_> = of_withheld.iter().map(|time| *time + Duration::from_millis(1)).collect();
+    let told = Told { area: area(&of_withheld, &of_nothing), one_millisecond_more: area(&later, &of_nothing) };
+    let round = |area: f64| (area * 1_000.0).round() / 1_000.0;
+    let (auc, shifted) = (round(told.area), round(told.one_millisecond_more));
+    let limit = [LIMIT.start(), LIMIT.end()];
     println!(
         "{}",
-        json!({ "figure": "withheld-against-nothing", "pairs": pairs, "auc": (area * 1_000.0).round() / 1_000.0, "limit": [LIMIT.start(), LIMIT.end()] })
+        json!({ "figure": "withheld-against-nothing", "pairs": pairs, "auc": auc, "limit": limit, "one_millisecond_more": shifted })
     );
-    area
+    told
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes, and a quiet machine: beside other work a millisecond is lost in the noise"]
 async fn the_time_of_a_reply_does_not_tell_what_is_held_back() {
     let stage = stage().await;
     let mut running = stage.serve().await;
-    let area = told_apart(&stage, Of::Pairs.tenants().0, PAIRS).await;
+    let told = told_apart(&stage, Of::Pairs.tenants().0, PAIRS).await;
     assert!(running.stop().await.success());
-    assert!(LIMIT.contains(&area), "{area}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes: the whole figure, for the README"]
-async fn the_time_of_twenty_thousand_pairs_does_not_tell_what_is_held_back() {
-    let stage = stage().await;
-    let mut running = stage.serve().await;
-    let area = told_apart(&stage, Of::Pairs.tenants().1, ALL_PAIRS).await;
-    assert!(running.stop().await.success());
-    assert!(LIMIT.contains(&area), "{area}");
+    assert!(told.one_millisecond_more > 0.6, "too noisy to tell anything: {told:?}");
+    assert!(LIMIT.contains(&told.area), "{told:?}");
 }
 
 /// The same measurement sees a planted millisecond.
 #[cfg(feature = "sabotage")]
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes, and a quiet machine: beside other work a millisecond is lost in the noise"]
 async fn red_a_planted_millisecond_is_seen() {
     let stage = stage().await;
     let mut running = stage.serve_broken("linger-when-withheld").await;
-    let area = told_apart(&stage, Of::Red.tenants().1, PAIRS).await;
+    let told = told_apart(&stage, Of::Red.tenants().1, PAIRS).await;
     assert!(running.stop().await.success());
-    assert!(area > 0.6, "{area}");
+    assert!(told.area > 0.6, "{told:?}");
 }

@@ -13,7 +13,7 @@ const FUJISAWA: &str = "142051";
 const YOKOHAMA: &str = "141003";
 
 /// Every tenant of the site, and who uses it.
-const TENANTS: [site::Town; 17] = [
+const TENANTS: [site::Town; 16] = [
     (FUJISAWA, ("藤沢市", "Fujisawa")),
     (YOKOHAMA, ("横浜市", "Yokohama")),
     ("140007", ("神奈川県", "Kanagawa")),
@@ -28,7 +28,6 @@ const TENANTS: [site::Town; 17] = [
     ("230006", ("愛知県", "Aichi")),
     ("340006", ("広島県", "Hiroshima")),
     ("141305", ("川崎市", "Kawasaki")),
-    ("141500", ("相模原市", "Sagamihara")),
     ("280003", ("兵庫県", "Hyogo")),
     ("400009", ("福岡県", "Fukuoka Prefecture")),
 ];
@@ -59,7 +58,7 @@ impl Of {
             Self::Canaries => ("271004", "401307"),
             Self::Others => ("012025", "470007"),
             Self::Suspects => ("230006", "340006"),
-            Self::Pairs => ("141305", "141500"),
+            Self::Pairs => ("141305", "141305"),
             Self::Rotation => ("280003", "400009"),
             #[cfg(feature = "sabotage")]
             Self::Red => ("220001", "270008"),
