@@ -32,6 +32,8 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;
+#[cfg(feature = "daemon")]
+pub mod examiner;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 #[cfg(feature = "sabotage")]

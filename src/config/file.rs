@@ -5,6 +5,7 @@
 use super::{Anchors, Broker, ConfigError, Configuration, DirectoryFiles, Keys, Limits, LogFormat, Partitions, Times};
 use crate::{
     envelope::{Environment, SuitePolicy},
+    examiner::{NoSocketPlace, ScannerSettings},
     identifier::{AmqpUser, BrokerName, TenantCode},
 };
 use lapin::uri::{AMQPScheme, AMQPUri};
@@ -34,6 +35,7 @@ struct Wire {
     #[serde(default)]
     times: TimesWire,
     anchors: Option<AnchorsWire>,
+    scanner: Option<ScannerWire>,
     #[serde(default)]
     log: LogWire,
 }
@@ -81,6 +83,14 @@ struct TimesWire {
 struct AnchorsWire {
     folder: PathBuf,
     every_seconds: Option<Spanned<u32>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScannerWire {
+    socket: Spanned<String>,
+    signature_days: Option<Spanned<u16>>,
+    within_seconds: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -148,6 +158,7 @@ fn settle(path: &Path, text: &str, wire: Wire) -> Result<Configuration, Mistake>
             key: std::time::Duration::from_secs(u64::from(within(wire.times.key_days, 1..=3650, 365)?) * 24 * 60 * 60),
         },
         anchors: anchors.transpose()?,
+        scanner: wire.scanner.map(scanner).transpose()?,
         log: wire.log.format,
         text: text.into(),
     })
@@ -209,6 +220,17 @@ fn partitions(wire: PartitionsWire) -> Result<Partitions, Mistake> {
         Ok((code, exists(placed.into_inner(), span)?))
     });
     Ok(Partitions { count, own, placement: placement.collect::<Result<_, _>>()? })
+}
+
+fn scanner(wire: ScannerWire) -> Result<ScannerSettings, Mistake> {
+    let span = wire.socket.span();
+    let socket = wire.socket.into_inner().parse().map_err(|error: NoSocketPlace| Mistake { span, expected: error.to_string() })?;
+    let within = within(wire.within_seconds, 1..=300, 30)?;
+    Ok(ScannerSettings {
+        socket,
+        signature_days: self::within(wire.signature_days, 1..=365, 7)?,
+        within: std::time::Duration::from_secs(within.into()),
+    })
 }
 
 fn mebibytes(count: u32) -> u64 {
