@@ -127,11 +127,11 @@ impl From<RowRefusal> for RowResult {
             RowRefusal::HasChildren => Refusal { place: Some(Place::Key), ..of("has-children") },
             RowRefusal::CategoryFull => of("category-full"),
             RowRefusal::MessageFull => of("message-full"),
-            RowRefusal::NoRecord => of("no-record"),
-            RowRefusal::TooManyAttachments => of("too-many-attachments"),
+            RowRefusal::NoRecord => Refusal { place: Some(Place::Category), ..of("no-record") },
+            RowRefusal::TooManyAttachments => Refusal { place: Some(Place::AttachmentKey), ..of("too-many-attachments") },
             RowRefusal::File(file) => Refusal { place: Some(Place::FileContent), in_file: file.place(), ..of(file.code()) },
-            RowRefusal::Undeclared => of("undeclared"),
-            RowRefusal::UnknownOfficial => of("unknown-official"),
+            RowRefusal::Undeclared => Refusal { place: Some(Place::FileContent), ..of("undeclared") },
+            RowRefusal::UnknownOfficial => Refusal { place: Some(Place::Official), ..of("unknown-official") },
         })
     }
 }

@@ -327,6 +327,20 @@ mod tests {
     }
 
     #[test]
+    fn a_scanner_is_on_this_machine() {
+        let with = |lines: &str| read(&EXAMPLE.replacen("[log]", &format!("[scanner]\n{lines}\n[log]"), 1));
+        assert_eq!(read(EXAMPLE).unwrap().scanner, None);
+        let scanner = with("socket = \"unix:/run/clamav/clamd.ctl\"").unwrap().scanner.unwrap();
+        assert_eq!((scanner.signature_days, scanner.within), (7, std::time::Duration::from_secs(30)));
+        let commented =
+            EXAMPLE.replace("# [scanner]", "[scanner]").replace("# socket", "socket").replace("# signature_days", "signature_days");
+        assert_eq!(read(&commented.replace("# within_seconds", "within_seconds")).unwrap().scanner, Some(scanner));
+        for lines in ["", "socket = \"tcp:192.0.2.1:3310\"", "socket = \"unix:/a\"\nsignature_days = 0", "socket = \"unix:/a\"\nport = 1"] {
+            assert!(matches!(with(lines), Err(ConfigError::Line { .. })), "{lines}");
+        }
+    }
+
+    #[test]
     fn a_missing_or_malformed_value_is_refused_with_its_line() {
         assert_eq!(mistake("user = \"relay\"", "").1, "expected the key `user` here");
         assert_eq!(mistake("env = \"trial\"", "env = \"test\"").0, 0);

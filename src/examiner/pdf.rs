@@ -49,10 +49,11 @@ pub(super) fn read(bytes: Vec<u8>) -> PdfReading {
     let warned = Arc::new(AtomicU32::new(beside.unreadable));
     let heard = Arc::clone(&warned);
     let settings = InterpreterSettings {
-        warning_sink: Arc::new(move |warning| match warning {
-            InterpreterWarning::UnsupportedFont => drop(heard.fetch_add(1, Ordering::Relaxed)),
-            // What an image shows is not read in any case.
-            _ => {}
+        // What an image shows is not read in any case.
+        warning_sink: Arc::new(move |warning| {
+            if matches!(warning, InterpreterWarning::UnsupportedFont) {
+                heard.fetch_add(1, Ordering::Relaxed);
+            }
         }),
         ..InterpreterSettings::default()
     };

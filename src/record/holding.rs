@@ -106,6 +106,8 @@ pub enum Place {
     AttachmentUnit,
     /// The user that attaches it.
     AttachmentUser,
+    /// The official who declares what is in it.
+    Official,
     /// The name of a file.
     FileName,
     /// A file.
@@ -139,6 +141,7 @@ impl fmt::Display for Place {
             Self::DeletedAttachmentKey => return f.write_str("attachment_key"),
             Self::AttachmentUnit => return f.write_str("attachment.unit"),
             Self::AttachmentUser => return f.write_str("attachment.user"),
+            Self::Official => return f.write_str("attachment.declaration.official"),
             Self::FileName => return f.write_str("attachment.name"),
             Self::FileContent => return f.write_str("attachment.content"),
         };

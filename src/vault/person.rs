@@ -312,6 +312,10 @@ impl Core {
                 let chunks = (0_u32..).take(tags.0.len());
                 rows.extend(chunks.map(|chunk| (self.chunk_row(id, &category, chunk), None)));
             }
+            let attached: Vec<_> = head.attached.keys().filter(|_| head.head.erased.is_some()).cloned().collect();
+            for category in attached {
+                self.seal_attached(id, &category, &AttachmentChange::default(), &mut head, &mut rows)?;
+            }
             for (category, holding) in change.holdings.iter().filter(|_| head.head.erased.is_none()) {
                 let before = head.held.remove(category).unwrap_or_default();
                 let tags = self.seal_holding(id, category, holding, &mut rows)?;
@@ -322,7 +326,7 @@ impl Core {
                     self.seal_attached(id, category, &AttachmentChange::default(), &mut head, &mut rows)?;
                 }
             }
-            for (category, attached) in &change.attachments {
+            for (category, attached) in change.attachments.iter().filter(|_| head.head.erased.is_none()) {
                 self.seal_attached(id, category, attached, &mut head, &mut rows)?;
             }
             heads.insert(id, head);

@@ -49,9 +49,9 @@ async fn a_file_comes_back_with_its_records_and_only_when_it_is_asked_for() {
 #[tokio::test]
 async fn a_file_is_attached_only_where_a_record_is_and_shares_its_window() {
     let world = populated().await;
-    let rows = json!({"rows": [file("TM00000000000020", "a", 1, b"a"), file(CARE, "a", 1, b"a")]});
+    let rows = json!({"rows": [file(ASSISTANCE, "a", 1, b"a"), file(CARE, "a", 1, b"a")]});
     let put = tell(&world, 3, MessageType::AttachmentPut, rows).await;
-    assert_eq!(put["rows"][0], json!({"row": 0, "result": "refused", "code": "no-record"}));
+    assert_eq!(put["rows"][0], json!({"row": 0, "result": "refused", "code": "no-record", "place": "category"}));
     assert_eq!(put["rows"][1], json!({"row": 1, "result": "stored"}));
     // The record of this category is outside its window.
     let shown = tell(&world, 4, MessageType::SelfInfoRequest, ask_for("included", &[CARE])).await;
@@ -113,10 +113,18 @@ async fn three_of_the_largest_fit_beside_records_and_two_categories_do_not() {
     assert_eq!(both["categories"][0]["attachments"].as_array().unwrap().len(), 3);
     assert_eq!(both["categories"][1], json!({"category": CARE, "outcome": "too-large"}));
     assert_eq!(read(&world), 3, "what does not fit is not read");
-    let mut heavy = put_row(ADDRESSEE, TAX, 2, "2027-03-31");
-    heavy["record"]["items"] = json!(vec![json!({"code": "0200000010", "depth": 1, "value": "x".repeat(4_000)}); 80]);
-    let heavier = tell(&world, 8, MessageType::RecordPut, json!({"rows": [heavy]})).await;
-    assert_eq!(heavier["rows"][0]["code"], "category-full");
+    // Beside the files there is room for about 850 small records.
+    for (id, from) in [(8, 0), (9, 450)] {
+        let row = |number: u32| {
+            let mut row = put_row(ADDRESSEE, TAX, 2, "2027-03-31");
+            row["record"]["record_key"] = json!(format!("k{number}"));
+            row["record"]["registration_number"] = json!(number.to_string());
+            row
+        };
+        let put = tell(&world, id, MessageType::RecordPut, json!({"rows": (from..from + 450).map(row).collect::<Vec<_>>()})).await;
+        let full = put["rows"].as_array().unwrap().iter().filter(|row| row["code"] == "category-full").count();
+        assert_eq!(full > 0, id == 9, "{full}");
+    }
 }
 
 #[tokio::test]
@@ -210,6 +218,7 @@ fn grouped(steps: &[Step]) -> Vec<(MessageType, Vec<Value>)> {
             Step::Record { category: at, key, revision, live: true } => {
                 let mut row = put_row(ADDRESSEE, category(at), *revision, "2027-03-31");
                 row["record"]["record_key"] = json!(key.to_string());
+                row["record"]["registration_number"] = json!(key.to_string());
                 (MessageType::RecordPut, row)
             }
             Step::Record { category: at, key, revision, live: false } => (
