@@ -12,7 +12,7 @@ use hayro_interpret::{
     hayro_cmap::{BfString, WritingMode},
     hayro_syntax::{
         DecryptionError, LoadPdfError, Pdf,
-        object::{Array, Dict, MaybeRef, Object},
+        object::{Array, Dict, MaybeRef, Name, Object},
     },
     interpret_page,
     kurbo::{Affine, BezPath, Rect},
@@ -89,7 +89,16 @@ impl Beside {
             Object::String(text) => self.texts.push(decoded(text.as_bytes())),
             Object::Dict(dict) => self.dict(dict, depth),
             Object::Array(array) => self.array(array, depth),
-            Object::Stream(stream) => self.dict(stream.dict(), depth),
+            Object::Stream(stream) => {
+                self.dict(stream.dict(), depth);
+                // What the file says about itself (XMP).
+                if stream.dict().get::<Name<'_>>(b"Subtype").is_some_and(|kind| kind.as_str() == "XML") {
+                    match stream.decoded() {
+                        Ok(xml) => self.texts.push(String::from_utf8_lossy(&xml).into_owned()),
+                        Err(_) => self.unreadable = self.unreadable.saturating_add(1),
+                    }
+                }
+            }
             Object::Null(_) | Object::Boolean(_) | Object::Number(_) | Object::Name(_) => {}
         }
     }

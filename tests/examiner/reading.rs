@@ -57,6 +57,8 @@ async fn what_stands_beside_the_pages_is_read_too() {
     ] {
         assert_eq!(refused(&beside(object)).await, ("individual-number", Some(FilePlace::default())));
     }
+    let xmp = stream("/Type/Metadata/Subtype/XML", b"<dc:title>No. 123456789018</dc:title>");
+    assert_eq!(refused(&beside(&xmp)).await, ("individual-number", Some(FilePlace::default())));
     assert_eq!(refused(&beside(b"<</Type/Filespec/F(a)/EF<</F 9 0 R>>>>")).await, ("file-in-file", None));
 }
 
