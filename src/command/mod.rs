@@ -164,7 +164,13 @@ impl Command {
     pub fn first_needs(&self) -> Vec<PersonNeed> {
         match self {
             Self::SelfInfoRequest(request) => request.first_needs(),
-            Self::RecordPut(_) | Self::RecordDelete(_) | Self::PersonLink(_) | Self::PersonRestrict(_) | Self::PersonErase(_) => Vec::new(),
+            Self::RecordPut(_)
+            | Self::RecordDelete(_)
+            | Self::AttachmentPut(_)
+            | Self::AttachmentDelete(_)
+            | Self::PersonLink(_)
+            | Self::PersonRestrict(_)
+            | Self::PersonErase(_) => Vec::new(),
         }
     }
 
@@ -193,7 +199,8 @@ impl Command {
             | Self::RecordDelete(_)
             | Self::AttachmentDelete(_)
             | Self::PersonLink(_)
-            | Self::PersonRestrict(_) => Vec::new(),
+            | Self::PersonRestrict(_)
+            | Self::PersonErase(_) => Vec::new(),
         }
     }
 
@@ -207,7 +214,8 @@ impl Command {
             | Self::AttachmentPut(_)
             | Self::AttachmentDelete(_)
             | Self::PersonLink(_)
-            | Self::PersonRestrict(_) => Vec::new(),
+            | Self::PersonRestrict(_)
+            | Self::PersonErase(_) => Vec::new(),
         }
     }
 

@@ -10,8 +10,8 @@ use crate::{
     identifier::{Category, LayoutVersion, MessageClass, PersonCode, PersonName},
     ledger::{CategoryOutcome, Cause, LegalBasis},
     record::{
-        Attachment, Attachments, ContentName, FileContent, FileDigest, FileFormat, FileName, Head, Holding, Item, LinkState, Listing, Person, PersonNeed,
-        Record, RecordName, View, Withholding,
+        Attachment, Attachments, ContentName, FileContent, FileDigest, FileFormat, FileName, Head, Holding, Item, LinkState, Listing,
+        Person, PersonNeed, Record, RecordName, View, Withholding,
     },
 };
 use serde::{Deserialize, Serialize};

@@ -5,8 +5,8 @@
 //! knowledge of items.
 
 mod attachment;
-mod file;
 mod basic;
+mod file;
 pub mod guard;
 mod holding;
 mod item;

@@ -171,6 +171,13 @@ impl PersonChange {
     /// The first word about everybody: a head without a person.
     #[must_use]
     pub fn everybody(id: PersonId) -> Self {
-        Self { id, head: Head::default(), linked: vec![PersonName::Everybody], unlinked: Vec::new(), holdings: BTreeMap::new() }
+        Self {
+            id,
+            head: Head::default(),
+            linked: vec![PersonName::Everybody],
+            unlinked: Vec::new(),
+            holdings: BTreeMap::new(),
+            attachments: BTreeMap::new(),
+        }
     }
 }
