@@ -14,14 +14,13 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 }
 
 /// The bytes of digits that [`encode`] wrote.
-#[cfg(feature = "daemon")]
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
     let bytes: Option<Vec<u8>> = pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
     bytes.filter(|bytes| encode(bytes) == text)
 }
 
-#[cfg(all(test, feature = "daemon"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

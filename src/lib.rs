@@ -8,6 +8,8 @@
 //!                                       └───── in turn with others about the same subject ─┘
 //! ```
 //!
+//! What brings files has them examined between scope and turn: scanned, read, judged.
+//!
 //! The core (everything without the feature `daemon`) is pure and synchronous: it knows no broker, no disk, no clock.
 
 pub mod calendar;
@@ -32,6 +34,8 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;
+#[cfg(feature = "daemon")]
+pub mod examiner;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 #[cfg(feature = "sabotage")]

@@ -8,7 +8,7 @@ use std::{
 };
 
 const CORE: [&str; 9] = ["identifier", "calendar", "envelope", "directory", "tenant", "record", "ledger", "command", "keyring"];
-const EDGES: [&str; 6] = ["broker", "vault", "daemon", "config", "telemetry", "cli"];
+const EDGES: [&str; 7] = ["broker", "vault", "examiner", "daemon", "config", "telemetry", "cli"];
 const OUTSIDE: [&str; 9] =
     ["tokio::", "lapin::", "sled::", "tracing::", "std::fs", "std::net", "std::env", "SystemTime::now", "Instant::now"];
 

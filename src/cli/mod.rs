@@ -18,6 +18,7 @@ mod load;
 mod operate;
 pub mod peer;
 mod principal;
+mod read_pdf;
 mod rotate;
 mod serve;
 mod shares;
@@ -99,6 +100,9 @@ pub enum Command {
     /// Show everything at work on this machine: a private broker, three towns, requests and their replies.
     #[command(after_help = "Example:\n  nakatsugi demo --keep site")]
     Demo(demo::Arguments),
+    /// Read a PDF from the input, confined, and say what stands in it: what `serve` starts for each PDF.
+    #[command(name = "read-pdf", hide = true)]
+    ReadPdf(read_pdf::Arguments),
     /// Measure the relay against a bare relay and against its own cryptography, on a private broker.
     #[command(after_help = "Example:\n  nakatsugi bench --seconds 5 --rounds 3 --tenants 100")]
     Bench(bench::Arguments),
@@ -154,6 +158,7 @@ pub fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliEr
         Command::Validate(arguments) => validate::run(arguments, outside),
         Command::Ask(arguments) => ask::run(arguments, outside),
         Command::Load(arguments) => load::run(arguments, outside),
+        Command::ReadPdf(arguments) => read_pdf::run(arguments, outside),
         Command::Demo(arguments) => demo::run(arguments, outside),
         Command::Bench(arguments) => bench::run(config, arguments, outside),
     }

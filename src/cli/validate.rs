@@ -50,6 +50,8 @@ schemas!(
     "claims.schema.json",
     "directory.schema.json",
     "catalogue.schema.json",
+    "body/attachment.delete.schema.json",
+    "body/attachment.put.schema.json",
     "body/person.link.schema.json",
     "body/person.reply.schema.json",
     "body/person.restrict.schema.json",

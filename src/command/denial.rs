@@ -1,5 +1,6 @@
 //! Why a proven message was refused. One table: denial → wire code.
 
+use super::ScannerFault;
 use crate::ledger::Promise;
 use serde::Serialize;
 
@@ -22,8 +23,21 @@ pub enum Denial {
     Conflict,
     /// This message was answered, and the reply is no longer kept; its promise is.
     AlreadyAnswered(Promise),
+    /// The scanner that must look at files cannot be reached.
+    ScannerUnavailable,
+    /// The scanner that must look at files knows only what was known long ago.
+    ScannerStale,
     /// Handling it failed three times.
     Quarantined,
+}
+
+impl From<ScannerFault> for Denial {
+    fn from(fault: ScannerFault) -> Self {
+        match fault {
+            ScannerFault::Unavailable => Self::ScannerUnavailable,
+            ScannerFault::Stale => Self::ScannerStale,
+        }
+    }
 }
 
 impl Denial {
@@ -39,6 +53,8 @@ impl Denial {
             Self::RowCount => "row-count",
             Self::Conflict => "conflict",
             Self::AlreadyAnswered(_) => "already-answered",
+            Self::ScannerUnavailable => "scanner-unavailable",
+            Self::ScannerStale => "scanner-stale",
             Self::Quarantined => "quarantined",
         }
     }
@@ -49,7 +65,13 @@ impl Denial {
             Self::UnknownCategory(index) | Self::RepeatedCategory(index) => Some(format!("/categories/{index}")),
             Self::CategoryCount => Some("/categories".to_owned()),
             Self::RowCount => Some("/rows".to_owned()),
-            Self::NotAllowed | Self::NotInService | Self::Conflict | Self::AlreadyAnswered(_) | Self::Quarantined => None,
+            Self::NotAllowed
+            | Self::NotInService
+            | Self::Conflict
+            | Self::AlreadyAnswered(_)
+            | Self::ScannerUnavailable
+            | Self::ScannerStale
+            | Self::Quarantined => None,
         }
     }
 
@@ -68,6 +90,8 @@ impl Denial {
             | Self::CategoryCount
             | Self::RowCount
             | Self::Conflict
+            | Self::ScannerUnavailable
+            | Self::ScannerStale
             | Self::Quarantined => None,
         }
     }

@@ -3,6 +3,9 @@
 //! Always: decoding proves the form, handling is a pure function of (command, what the vault showed, now); it changes
 //! nothing, it says what shall change. Absent: keys, files, clocks, and any way to see more than the command needs.
 
+mod attachment;
+mod attachment_delete;
+mod attachment_put;
 mod denial;
 mod outcome;
 mod person_erase;
@@ -20,8 +23,10 @@ use crate::{
     envelope::strict_json::{self, JsonError},
     identifier::{MessageType, PersonName},
     ledger::LegalBasis,
-    record::{Head, PersonId, PersonNeed, Restricted, View},
+    record::{ContentName, File, FileRefusal, Head, Inspected, PersonId, PersonNeed, Restricted, View},
 };
+pub use attachment_delete::AttachmentDelete;
+pub use attachment_put::AttachmentPut;
 pub use denial::Denial;
 pub use outcome::{Facts, Outcome};
 pub use person_erase::PersonErase;
@@ -45,6 +50,20 @@ pub enum DecodeError {
     NotACommand,
 }
 
+/// What came of looking into a file.
+pub type Examined = Result<Inspected, FileRefusal>;
+
+/// Why files could not be scanned: none of them is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ScannerFault {
+    /// It cannot be reached, or did not answer in time.
+    #[error("the scanner cannot be reached")]
+    Unavailable,
+    /// Its signatures are older than configured.
+    #[error("the scanner's signatures are too old")]
+    Stale,
+}
+
 /// What a message asks.
 #[derive(Debug)]
 pub enum Command {
@@ -54,6 +73,10 @@ pub enum Command {
     RecordPut(RecordPut),
     /// Remove records.
     RecordDelete(RecordDelete),
+    /// Attach files to records.
+    AttachmentPut(AttachmentPut),
+    /// Remove attached files.
+    AttachmentDelete(AttachmentDelete),
     /// Tie a person code to an integrated addressee number.
     PersonLink(PersonLink),
     /// Say what is held back of a person.
@@ -78,6 +101,8 @@ pub struct Context<'a> {
     pub fresh: &'a dyn Fn() -> PersonId,
     /// How many bytes the reply's body may have.
     pub room: usize,
+    /// What came of looking into its files, one for each in their order.
+    pub examined: &'a [Examined],
 }
 
 /// What is looked up before a command says what it needs: heads, and no record. So what is held back is not even read, and
@@ -110,6 +135,8 @@ impl Command {
             MessageType::SelfInfoRequest => Ok(Self::SelfInfoRequest(strict_json::from_str(body)?)),
             MessageType::RecordPut => Ok(Self::RecordPut(strict_json::from_str(body)?)),
             MessageType::RecordDelete => Ok(Self::RecordDelete(strict_json::from_str(body)?)),
+            MessageType::AttachmentPut => Ok(Self::AttachmentPut(strict_json::from_str(body)?)),
+            MessageType::AttachmentDelete => Ok(Self::AttachmentDelete(strict_json::from_str(body)?)),
             MessageType::PersonLink => Ok(Self::PersonLink(strict_json::from_str(body)?)),
             MessageType::PersonRestrict => Ok(Self::PersonRestrict(strict_json::from_str(body)?)),
             MessageType::PersonErase => Ok(Self::PersonErase(strict_json::from_str(body)?)),
@@ -124,6 +151,8 @@ impl Command {
             Self::SelfInfoRequest(request) => request.names(),
             Self::RecordPut(put) => put.names(),
             Self::RecordDelete(delete) => delete.names(),
+            Self::AttachmentPut(put) => put.names(),
+            Self::AttachmentDelete(delete) => delete.names(),
             Self::PersonLink(link) => link.names(),
             Self::PersonRestrict(restrict) => restrict.names(),
             Self::PersonErase(erase) => erase.names(),
@@ -135,7 +164,13 @@ impl Command {
     pub fn first_needs(&self) -> Vec<PersonNeed> {
         match self {
             Self::SelfInfoRequest(request) => request.first_needs(),
-            Self::RecordPut(_) | Self::RecordDelete(_) | Self::PersonLink(_) | Self::PersonRestrict(_) | Self::PersonErase(_) => Vec::new(),
+            Self::RecordPut(_)
+            | Self::RecordDelete(_)
+            | Self::AttachmentPut(_)
+            | Self::AttachmentDelete(_)
+            | Self::PersonLink(_)
+            | Self::PersonRestrict(_)
+            | Self::PersonErase(_) => Vec::new(),
         }
     }
 
@@ -146,9 +181,41 @@ impl Command {
             Self::SelfInfoRequest(request) => request.needs(context),
             Self::RecordPut(put) => put.needs(),
             Self::RecordDelete(delete) => delete.needs(),
+            Self::AttachmentPut(put) => put.needs(),
+            Self::AttachmentDelete(delete) => delete.needs(),
             Self::PersonLink(link) => link.needs(),
             Self::PersonRestrict(restrict) => restrict.needs(),
             Self::PersonErase(erase) => erase.needs(),
+        }
+    }
+
+    /// The files that it brings; each must be looked into before it is handled.
+    #[must_use]
+    pub fn files(&self) -> Vec<File> {
+        match self {
+            Self::AttachmentPut(put) => put.files(),
+            Self::SelfInfoRequest(_)
+            | Self::RecordPut(_)
+            | Self::RecordDelete(_)
+            | Self::AttachmentDelete(_)
+            | Self::PersonLink(_)
+            | Self::PersonRestrict(_)
+            | Self::PersonErase(_) => Vec::new(),
+        }
+    }
+
+    /// Of which attachments it wants the bytes, now that it sees the persons.
+    #[must_use]
+    pub fn wants(&self, context: &Context<'_>, view: &View) -> Vec<ContentName> {
+        match self {
+            Self::SelfInfoRequest(request) => request.wants(context, view),
+            Self::RecordPut(_)
+            | Self::RecordDelete(_)
+            | Self::AttachmentPut(_)
+            | Self::AttachmentDelete(_)
+            | Self::PersonLink(_)
+            | Self::PersonRestrict(_)
+            | Self::PersonErase(_) => Vec::new(),
         }
     }
 
@@ -161,6 +228,8 @@ impl Command {
             Self::SelfInfoRequest(request) => request.handle(context, view),
             Self::RecordPut(put) => put.handle(context, view),
             Self::RecordDelete(delete) => delete.handle(context, view),
+            Self::AttachmentPut(put) => put.handle(context, view),
+            Self::AttachmentDelete(delete) => delete.handle(context, view),
             Self::PersonLink(link) => link.handle(context, view),
             Self::PersonRestrict(restrict) => restrict.handle(context, view),
             Self::PersonErase(erase) => erase.handle(context, view),
@@ -174,6 +243,8 @@ impl Command {
             MessageType::SelfInfoRequest | MessageType::SelfInfoReply => LegalBasis::SelfInformation,
             MessageType::RecordPut
             | MessageType::RecordDelete
+            | MessageType::AttachmentPut
+            | MessageType::AttachmentDelete
             | MessageType::RecordReply
             | MessageType::PersonLink
             | MessageType::PersonRestrict

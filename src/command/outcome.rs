@@ -3,7 +3,7 @@
 use super::Denial;
 use crate::{
     calendar::Timestamp,
-    ledger::{CategoryOutcome, LegalBasis, Verdict},
+    ledger::{CategoryOutcome, Declared, LegalBasis, Verdict},
     record::{PersonChange, PersonId},
 };
 use serde::Serialize;
@@ -33,6 +33,16 @@ pub struct Facts {
     pub subjects: Vec<PersonId>,
     /// What came of each category.
     pub categories: Vec<CategoryOutcome>,
+    /// Which officials vouch for which files.
+    pub declarations: Vec<Declared>,
+}
+
+impl Facts {
+    /// Nothing but the law that allows it.
+    #[must_use]
+    pub const fn of(basis: LegalBasis) -> Self {
+        Self { basis, authenticated: None, subjects: Vec::new(), categories: Vec::new(), declarations: Vec::new() }
+    }
 }
 
 impl fmt::Debug for Outcome {
@@ -56,7 +66,7 @@ impl Outcome {
     /// # Errors
     /// serde's, if the body cannot be written; that is a bug.
     pub fn denied(denial: Denial, basis: LegalBasis) -> Result<Self, serde_json::Error> {
-        let facts = Facts { basis, authenticated: None, subjects: Vec::new(), categories: Vec::new() };
+        let facts = Facts::of(basis);
         Ok(Self { changes: Vec::new(), facts, body: to_raw_value(&denial.body())?, denial: Some(denial) })
     }
 

@@ -82,7 +82,7 @@ impl PersonLink {
             self.step(change, past, context)
         };
         let subjects = change.as_ref().map(|change| change.id).or(person.map(|person| person.id)).into_iter().collect();
-        let facts = Facts { basis: LegalBasis::RegisteredCopies, authenticated: None, subjects, categories: Vec::new() };
+        let facts = Facts { subjects, ..Facts::of(LegalBasis::RegisteredCopies) };
         Outcome::answered(change.into_iter().collect(), facts, &Reply { status: "answered", result })
     }
 

@@ -115,12 +115,11 @@ impl PersonRestrict {
             change.head.restricted = Restricted { revision: self.revision, restrictions: self.restrictions };
             (RestrictResult::Restricted, Some(change))
         };
-        let changed = |category| CategoryOutcome { category, cause: Cause::Changed, records: 0 };
+        let changed = |category| CategoryOutcome { category, cause: Cause::Changed, records: 0, attachments: 0 };
         let facts = Facts {
-            basis: LegalBasis::RegisteredCopies,
-            authenticated: None,
             subjects: change.as_ref().map(|change| change.id).or(person.map(|person| person.id)).into_iter().collect(),
             categories: if change.is_some() { named.into_iter().map(changed).collect() } else { Vec::new() },
+            ..Facts::of(LegalBasis::RegisteredCopies)
         };
         Outcome::answered(change.into_iter().collect(), facts, &Reply { status: "answered", result })
     }

@@ -13,7 +13,7 @@ use crate::{
     identifier::{AddresseeNumber, Category, MessageClass, PersonName},
     ledger::{CategoryOutcome, Cause, LegalBasis},
     record::{
-        PersonNeed, Place, RecordName, Replaced, Row, View,
+        FilePlace, FileRefusal, Listing, PersonNeed, Place, RecordName, Replaced, Row, View,
         guard::{self, Hit},
     },
 };
@@ -69,12 +69,22 @@ pub(super) enum RowRefusal {
     CategoryFull,
     /// The other rows touch or rewrite as much as one message may.
     MessageFull,
+    /// Nothing may be attached where no record is.
+    NoRecord,
+    /// As many files are attached as may be.
+    TooManyAttachments,
+    /// The file is not kept.
+    File(FileRefusal),
+    /// No machine can read the file, and nobody declared what is in it.
+    Undeclared,
+    /// Nobody of that name acts for a unit that is responsible for the category.
+    UnknownOfficial,
 }
 
 /// What became of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", rename_all = "kebab-case")]
-enum RowResult {
+pub(super) enum RowResult {
     Stored,
     Deleted,
     Superseded,
@@ -83,7 +93,7 @@ enum RowResult {
 
 /// Why a row was refused, as its author reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
-struct Refusal {
+pub(super) struct Refusal {
     code: &'static str,
     /// Where in the row's own text: the line, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,6 +107,9 @@ struct Refusal {
     /// The character in it, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<usize>,
+    /// The page and line of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_file: Option<FilePlace>,
 }
 
 impl From<RowRefusal> for RowResult {
@@ -114,26 +127,31 @@ impl From<RowRefusal> for RowResult {
             RowRefusal::HasChildren => Refusal { place: Some(Place::Key), ..of("has-children") },
             RowRefusal::CategoryFull => of("category-full"),
             RowRefusal::MessageFull => of("message-full"),
+            RowRefusal::NoRecord => Refusal { place: Some(Place::Category), ..of("no-record") },
+            RowRefusal::TooManyAttachments => Refusal { place: Some(Place::AttachmentKey), ..of("too-many-attachments") },
+            RowRefusal::File(file) => Refusal { place: Some(Place::FileContent), in_file: file.place(), ..of(file.code()) },
+            RowRefusal::Undeclared => Refusal { place: Some(Place::FileContent), ..of("undeclared") },
+            RowRefusal::UnknownOfficial => Refusal { place: Some(Place::Official), ..of("unknown-official") },
         })
     }
 }
 
 #[derive(Serialize)]
-struct RowReport {
-    row: usize,
+pub(super) struct RowReport {
+    pub(super) row: usize,
     #[serde(flatten)]
-    result: RowResult,
+    pub(super) result: RowResult,
 }
 
 #[derive(Serialize)]
-struct Reply {
-    status: &'static str,
-    rows: Vec<RowReport>,
+pub(super) struct Reply {
+    pub(super) status: &'static str,
+    pub(super) rows: Vec<RowReport>,
 }
 
 /// The rows of a message; a row that has not its form stands as a refusal.
 #[derive(Debug)]
-pub(super) struct Rows<T>(Vec<Result<T, RowRefusal>>);
+pub(super) struct Rows<T>(pub(super) Vec<Result<T, RowRefusal>>);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Rows<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -188,6 +206,8 @@ impl Changes {
         let need = |(person, categories): (&AddresseeNumber, BTreeSet<&Category>)| PersonNeed {
             name: PersonName::Addressee(person.clone()),
             categories: categories.into_iter().cloned().collect(),
+            // What is attached shares a record's end, and the room for it.
+            attachments: Listing::Shown,
         };
         needs.into_iter().map(need).collect()
     }
@@ -228,13 +248,15 @@ impl Changes {
         }
         let changes: Vec<_> = persons.into_iter().filter_map(|(name, standing)| standing.into_change(&name, context)).collect();
         let facts = Facts {
-            basis: LegalBasis::RegisteredCopies,
-            authenticated: None,
             subjects: changes.iter().map(|change| change.id).collect(),
             categories: counts
                 .into_iter()
-                .map(|(category, records)| CategoryOutcome { category, cause: Cause::Changed, records })
+                .map(|(category, records)| {
+                    let gone = changes.iter().filter(|change| change.attachments.contains_key(&category)).count();
+                    CategoryOutcome { category, cause: Cause::Changed, records, attachments: u32::try_from(gone).unwrap_or(u32::MAX) }
+                })
                 .collect(),
+            ..Facts::of(LegalBasis::RegisteredCopies)
         };
         Outcome::answered(changes, facts, &Reply { status: "answered", rows })
     }
@@ -258,12 +280,7 @@ fn admissible(change: RowChange, context: &Context<'_>, numbers: &mut BTreeSet<R
         Row::Tombstone { .. } => {}
     }
     let own = change.person.as_bytes();
-    for (place, text) in change.row.texts() {
-        if guard::holds_digits(text, own) {
-            return Err(RowRefusal::AddresseeInText(place));
-        }
-        guard::text(text).map_err(|hit| RowRefusal::Forbidden { place, hit })?;
-    }
+    change.row.texts().try_for_each(|(place, text)| guarded(place, text, own))?;
     Ok(change)
 }
 
@@ -271,4 +288,12 @@ fn admissible(change: RowChange, context: &Context<'_>, numbers: &mut BTreeSet<R
 pub(super) fn known<'a>(category: &Category, context: &Context<'a>) -> Result<&'a Entry, RowRefusal> {
     let entry = context.catalogue.entry(category).ok_or(RowRefusal::UnknownCategory)?;
     if context.tenant.provides(category) { Ok(entry) } else { Err(RowRefusal::NotProvided) }
+}
+
+/// The guards over one text of a row.
+pub(super) fn guarded(place: Place, text: &str, own: &[u8]) -> Result<(), RowRefusal> {
+    if guard::holds_digits(text, own) {
+        return Err(RowRefusal::AddresseeInText(place));
+    }
+    guard::text(text).map_err(|hit| RowRefusal::Forbidden { place, hit })
 }

@@ -10,12 +10,14 @@ use super::{
 use crate::{
     directory::catalogue::Entry,
     identifier::{AddresseeNumber, Category, LayoutVersion},
-    record::{Holding, Person, PersonChange, Record, RecordName, Replaced, Row},
+    record::{AttachmentChange, Attachments, Holding, Person, PersonChange, Record, RecordName, Replaced, Row},
 };
 use std::collections::BTreeMap;
 
 /// The most that one person may have in one category, in bytes of text: what a reply can surely carry.
 const HOLDING_BYTES: usize = 4 << 20;
+/// The same with all that is attached, in bytes of JSON.
+pub(super) const CATEGORY_BYTES: usize = 4_500_000;
 /// The most that the rows of one message may rewrite, in bytes of text: holdings are written whole.
 const MESSAGE_BYTES: usize = 64 << 20;
 
@@ -78,7 +80,8 @@ impl Standing {
             },
         }
         let weight = weight - without + with;
-        if weight > HOLDING_BYTES {
+        let attached = self.seen.as_ref().and_then(|person| person.attachments.get(category)).map_or(0, Attachments::weight);
+        if weight > HOLDING_BYTES || weight + attached > CATEGORY_BYTES {
             return Err(RowRefusal::CategoryFull);
         }
         // A holding is written once and whole, however many rows of this message change it.
@@ -98,7 +101,15 @@ impl Standing {
             Some(person) => PersonChange::of(person),
             None => PersonChange::newcomer((context.fresh)(), name),
         };
-        change.holdings.extend(self.changed.into_iter().map(|(category, changed)| (category, changed.holding)));
+        for (category, Weighed { holding, .. }) in self.changed {
+            // INVARIANT: nothing is attached where no record is. Held by `relay::tests::attachments::no_attachment_is_without_a_record`.
+            let attached = self.seen.as_ref().and_then(|person| person.attachments.get(&category));
+            if let Some(list) = attached.filter(|list| list.files().next().is_some() && holding.records().next().is_none()) {
+                let gone = AttachmentChange { list: list.deleted(), contents: BTreeMap::new() };
+                change.attachments.insert(category.clone(), gone);
+            }
+            change.holdings.insert(category, holding);
+        }
         Some(change)
     }
 }

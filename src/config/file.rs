@@ -5,6 +5,7 @@
 use super::{Anchors, Broker, ConfigError, Configuration, DirectoryFiles, Keys, Limits, LogFormat, Partitions, Times};
 use crate::{
     envelope::{Environment, SuitePolicy},
+    examiner::{NoSocketPlace, ScannerSettings},
     identifier::{AmqpUser, BrokerName, TenantCode},
 };
 use lapin::uri::{AMQPScheme, AMQPUri};
@@ -34,6 +35,7 @@ struct Wire {
     #[serde(default)]
     times: TimesWire,
     anchors: Option<AnchorsWire>,
+    scanner: Option<ScannerWire>,
     #[serde(default)]
     log: LogWire,
 }
@@ -81,6 +83,14 @@ struct TimesWire {
 struct AnchorsWire {
     folder: PathBuf,
     every_seconds: Option<Spanned<u32>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScannerWire {
+    socket: Spanned<String>,
+    signature_days: Option<Spanned<u16>>,
+    within_seconds: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -148,6 +158,7 @@ fn settle(path: &Path, text: &str, wire: Wire) -> Result<Configuration, Mistake>
             key: std::time::Duration::from_secs(u64::from(within(wire.times.key_days, 1..=3650, 365)?) * 24 * 60 * 60),
         },
         anchors: anchors.transpose()?,
+        scanner: wire.scanner.map(scanner).transpose()?,
         log: wire.log.format,
         text: text.into(),
     })
@@ -209,6 +220,17 @@ fn partitions(wire: PartitionsWire) -> Result<Partitions, Mistake> {
         Ok((code, exists(placed.into_inner(), span)?))
     });
     Ok(Partitions { count, own, placement: placement.collect::<Result<_, _>>()? })
+}
+
+fn scanner(wire: ScannerWire) -> Result<ScannerSettings, Mistake> {
+    let span = wire.socket.span();
+    let socket = wire.socket.into_inner().parse().map_err(|error: NoSocketPlace| Mistake { span, expected: error.to_string() })?;
+    let within = within(wire.within_seconds, 1..=300, 30)?;
+    Ok(ScannerSettings {
+        socket,
+        signature_days: self::within(wire.signature_days, 1..=365, 7)?,
+        within: std::time::Duration::from_secs(within.into()),
+    })
 }
 
 fn mebibytes(count: u32) -> u64 {
@@ -302,6 +324,20 @@ mod tests {
         assert_eq!(mistake("# own = [0, 1]", "own = [0, 4]"), (0, "expected partitions from 0 to 3".to_owned()));
         let placed = mistake("# placement = { \"141003\" = 3 }", "placement = { \"141003\" = 4 }");
         assert_eq!(placed, (0, "expected partitions from 0 to 3".to_owned()));
+    }
+
+    #[test]
+    fn a_scanner_is_on_this_machine() {
+        let with = |lines: &str| read(&EXAMPLE.replacen("[log]", &format!("[scanner]\n{lines}\n[log]"), 1));
+        assert_eq!(read(EXAMPLE).unwrap().scanner, None);
+        let scanner = with("socket = \"unix:/run/clamav/clamd.ctl\"").unwrap().scanner.unwrap();
+        assert_eq!((scanner.signature_days, scanner.within), (7, std::time::Duration::from_secs(30)));
+        let commented =
+            EXAMPLE.replace("# [scanner]", "[scanner]").replace("# socket", "socket").replace("# signature_days", "signature_days");
+        assert_eq!(read(&commented.replace("# within_seconds", "within_seconds")).unwrap().scanner, Some(scanner));
+        for lines in ["", "socket = \"tcp:192.0.2.1:3310\"", "socket = \"unix:/a\"\nsignature_days = 0", "socket = \"unix:/a\"\nport = 1"] {
+            assert!(matches!(with(lines), Err(ConfigError::Line { .. })), "{lines}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::{
     calendar::Timestamp,
     directory::{Authority, Directory, DirectoryError, SignedFile},
     envelope::{DecryptionKey, Environment, SigningKey, SuitePolicy, VerificationKey},
+    examiner::ScannerSettings,
     identifier::{AmqpUser, BrokerName},
 };
 use serde::Deserialize;
@@ -54,6 +55,8 @@ pub struct Configuration {
     pub times: Times,
     /// Where tree heads are anchored, if anywhere, and how often.
     pub anchors: Option<Anchors>,
+    /// The virus scanner, if there is one.
+    pub scanner: Option<ScannerSettings>,
     /// How log lines look.
     pub log: LogFormat,
     /// The text all this was read from, for the directory to vouch for.

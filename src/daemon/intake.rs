@@ -6,6 +6,7 @@
 use super::{SystemClock, SystemEntropy, post::Backlog, report, suspects::Suspects};
 use crate::{
     broker::{self, Publication, Publisher, Unroutable, names},
+    examiner::Examiner,
     identifier::PrincipalId,
     relay::{
         End, Relay,
@@ -19,7 +20,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::TaskTracker;
 
 /// The relay as the daemon runs it.
-pub(super) type RunningRelay = Relay<Vaults, Brokers, SystemClock, SystemEntropy>;
+pub(super) type RunningRelay = Relay<Vaults, Brokers, SystemClock, SystemEntropy, Examiner>;
 
 /// The publishers, by the name of their broker.
 pub(super) type Publishers = BTreeMap<Arc<str>, Publisher>;

@@ -17,6 +17,7 @@ use crate::{
     config::{self, Configuration},
     directory::Directory,
     envelope::Limits,
+    examiner::{self, Examiner, Reader, Scanner},
     identifier::{MessageClass, VaultName},
     keyring::RootKey,
     relay::{Keys, Relay, ports::Clock as _},
@@ -130,7 +131,10 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     let brokers_seen = Brokers { publishers: Arc::clone(&publishers), backlog: Arc::clone(&backlog) };
     let registrar = Registrar::new(vaults.clone(), relay_id, records, entropy.clone());
     let operations = Arc::new(Operations::new(vaults.clone(), registrar, &configuration));
-    let edges = (vaults.clone(), brokers_seen, SystemClock, entropy);
+    let heard: examiner::Listener = Arc::new(telemetry::examiner);
+    let scanner = configuration.scanner.clone().map(|settings| Scanner::new(settings, Arc::new(SystemClock), Arc::clone(&heard)));
+    let examiner = Examiner::new(Reader::own(heard), scanner);
+    let edges = (vaults.clone(), brokers_seen, SystemClock, entropy, examiner);
     let relay: Arc<RunningRelay> = Arc::new(Relay::new(keys, directory, configuration.suites.clone(), Limits::default(), edges));
 
     let mut background = JoinSet::new();

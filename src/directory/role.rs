@@ -43,6 +43,8 @@ impl Role {
             MessageType::SelfInfoRequest => matches!(self, Self::DisclosureSystem),
             MessageType::RecordPut
             | MessageType::RecordDelete
+            | MessageType::AttachmentPut
+            | MessageType::AttachmentDelete
             | MessageType::PersonLink
             | MessageType::PersonRestrict
             | MessageType::PersonErase => matches!(self, Self::MunicipalSystem),

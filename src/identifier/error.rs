@@ -31,6 +31,14 @@ pub enum IdentifierError {
     /// Not 1–64 visible ASCII characters.
     #[error("a key, number, unit or user has 1 to 64 visible ASCII characters")]
     RecordName,
+    /// Not a name that a file may have.
+    #[error(
+        "a file's name has 1 to 100 characters, no control characters and none of / \\ : * ? \" < > |, and no dot or space at its edges"
+    )]
+    FileName,
+    /// Not 64 digits of lower-case hexadecimal.
+    #[error("a digest has 64 digits of lower-case hexadecimal")]
+    FileDigest,
     /// Not a lower-case UUID with hyphens.
     #[error("a message id is a UUID in lower case with hyphens")]
     Message,

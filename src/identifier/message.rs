@@ -147,6 +147,12 @@ pub enum MessageType {
     /// Remove records.
     #[serde(rename = "record.delete")]
     RecordDelete,
+    /// Attach files to records.
+    #[serde(rename = "attachment.put")]
+    AttachmentPut,
+    /// Remove attached files.
+    #[serde(rename = "attachment.delete")]
+    AttachmentDelete,
     /// What became of each row.
     #[serde(rename = "record.reply")]
     RecordReply,
@@ -166,11 +172,13 @@ pub enum MessageType {
 
 impl MessageType {
     /// Every type.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::SelfInfoRequest,
         Self::SelfInfoReply,
         Self::RecordPut,
         Self::RecordDelete,
+        Self::AttachmentPut,
+        Self::AttachmentDelete,
         Self::RecordReply,
         Self::PersonLink,
         Self::PersonRestrict,
@@ -186,6 +194,8 @@ impl MessageType {
             Self::SelfInfoReply => "self-info.reply",
             Self::RecordPut => "record.put",
             Self::RecordDelete => "record.delete",
+            Self::AttachmentPut => "attachment.put",
+            Self::AttachmentDelete => "attachment.delete",
             Self::RecordReply => "record.reply",
             Self::PersonLink => "person.link",
             Self::PersonRestrict => "person.restrict",
@@ -199,9 +209,13 @@ impl MessageType {
     pub const fn class(self) -> Option<MessageClass> {
         match self {
             Self::SelfInfoRequest => Some(MessageClass::SelfInfo),
-            Self::RecordPut | Self::RecordDelete | Self::PersonLink | Self::PersonRestrict | Self::PersonErase => {
-                Some(MessageClass::Record)
-            }
+            Self::RecordPut
+            | Self::RecordDelete
+            | Self::AttachmentPut
+            | Self::AttachmentDelete
+            | Self::PersonLink
+            | Self::PersonRestrict
+            | Self::PersonErase => Some(MessageClass::Record),
             Self::SelfInfoReply | Self::RecordReply | Self::PersonReply => None,
         }
     }
@@ -211,7 +225,7 @@ impl MessageType {
     pub const fn reply(self) -> Option<Self> {
         match self {
             Self::SelfInfoRequest => Some(Self::SelfInfoReply),
-            Self::RecordPut | Self::RecordDelete => Some(Self::RecordReply),
+            Self::RecordPut | Self::RecordDelete | Self::AttachmentPut | Self::AttachmentDelete => Some(Self::RecordReply),
             Self::PersonLink | Self::PersonRestrict | Self::PersonErase => Some(Self::PersonReply),
             Self::SelfInfoReply | Self::RecordReply | Self::PersonReply => None,
         }

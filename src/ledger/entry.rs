@@ -5,7 +5,7 @@
 use crate::{
     calendar::Timestamp,
     identifier::{Category, MessageId, MessageType, PrincipalId},
-    record::PersonId,
+    record::{FileDigest, PersonId},
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,9 @@ pub struct Entry {
     /// What came of each category.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<CategoryOutcome>,
+    /// Which officials vouch for which files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub declarations: Vec<Declared>,
     /// What came of the whole.
     pub verdict: Verdict,
     /// SHA-256 of the reply's claims without the promise, in hexadecimal.
@@ -121,6 +124,25 @@ pub struct CategoryOutcome {
     pub cause: Cause,
     /// How many records were provided or changed.
     pub records: u32,
+    /// How many attachments were provided or changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attachments: u32,
+}
+
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+/// An official vouches for a file that no machine can read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Declared {
+    /// Who.
+    pub official: PrincipalId,
+    /// In which category it is attached.
+    pub category: Category,
+    /// SHA-256 of the file.
+    pub sha256: FileDigest,
 }
 
 /// The true cause of what was answered for a category.

@@ -12,7 +12,7 @@ mod note;
 mod tree;
 
 pub use commitment::{Commitment, Promise, Salt, Sealing};
-pub use entry::{CategoryOutcome, Cause, Deed, Deletion, Entry, LegalBasis, Operation, SignedDeletion, Stranger, Verdict};
+pub use entry::{CategoryOutcome, Cause, Declared, Deed, Deletion, Entry, LegalBasis, Operation, SignedDeletion, Stranger, Verdict};
 pub use error::NoteError;
 pub use note::{HeadKey, SignedHead, TreeHead, origin};
 pub use tree::{Frontier, TreeHash, leaf_hash};

@@ -98,6 +98,20 @@ pub enum Place {
     Version(usize),
     /// The key of a record that is to be deleted.
     Key,
+    /// The key of an attachment.
+    AttachmentKey,
+    /// The key of an attachment that is to be deleted.
+    DeletedAttachmentKey,
+    /// The unit that attaches it.
+    AttachmentUnit,
+    /// The user that attaches it.
+    AttachmentUser,
+    /// The official who declares what is in it.
+    Official,
+    /// The name of a file.
+    FileName,
+    /// A file.
+    FileContent,
 }
 
 impl Serialize for Place {
@@ -123,6 +137,13 @@ impl fmt::Display for Place {
             Self::Unit => return f.write_str("record.unit"),
             Self::User => return f.write_str("record.user"),
             Self::Key => return f.write_str("record_key"),
+            Self::AttachmentKey => return f.write_str("attachment.attachment_key"),
+            Self::DeletedAttachmentKey => return f.write_str("attachment_key"),
+            Self::AttachmentUnit => return f.write_str("attachment.unit"),
+            Self::AttachmentUser => return f.write_str("attachment.user"),
+            Self::Official => return f.write_str("attachment.declaration.official"),
+            Self::FileName => return f.write_str("attachment.name"),
+            Self::FileContent => return f.write_str("attachment.content"),
         };
         write!(f, "record.items[{item}].{member}")
     }

@@ -4,7 +4,9 @@
 //! revision, so that an older message cannot revive it. Absent: how any of it is sealed or stored, and the catalogue's
 //! knowledge of items.
 
+mod attachment;
 mod basic;
+mod file;
 pub mod guard;
 mod holding;
 mod item;
@@ -12,8 +14,13 @@ mod link;
 mod person;
 mod restriction;
 
+pub use attachment::{ATTACHMENTS, Attached, Attachment, AttachmentChange, Attachments, ContentName, Declaration, NoPlace};
+pub use file::{
+    FILE_BYTES, File, FileContent, FileDigest, FileFormat, FileName, FilePlace, FileRefusal, Inspected, Legibility, PAGES, PdfPage,
+    PdfReading, PdfText,
+};
 pub use holding::{Holding, Place, Record, RecordName, Replaced, Revision, Row};
 pub use item::{Item, ItemValue, NullReason};
 pub use link::{CodeChange, LinkRefusal, LinkState, LinkStep, Past};
-pub use person::{CodeEnd, Confirmation, FormerName, Head, Person, PersonChange, PersonId, PersonNeed, View};
+pub use person::{CodeEnd, Confirmation, FormerName, Head, Listing, Person, PersonChange, PersonId, PersonNeed, View};
 pub use restriction::{Restricted, Restriction, Restrictions, SomeCategories, Withholding};

@@ -2,7 +2,7 @@
 //!
 //! Always: the id says nothing about the person; names are links to it. Absent: how a name finds the id.
 
-use super::{Holding, Restricted, Revision};
+use super::{AttachmentChange, Attachments, ContentName, FileContent, Holding, Restricted, Revision};
 use crate::{
     calendar::Timestamp,
     identifier::{AddresseeNumber, Category, PersonCode, PersonName},
@@ -80,6 +80,8 @@ pub struct Person {
     pub head: Head,
     /// What is held, of the categories that were asked for.
     pub holdings: BTreeMap<Category, Holding>,
+    /// What is attached in those categories, if that was asked for too.
+    pub attachments: BTreeMap<Category, Attachments>,
     /// Categories that were asked for and not looked into, whether they hold anything or not: the view shows enough already.
     pub unread: BTreeSet<Category>,
 }
@@ -91,6 +93,17 @@ pub struct PersonNeed {
     pub name: PersonName,
     /// Which categories.
     pub categories: Vec<Category>,
+    /// Whether the list of what is attached there, too.
+    pub attachments: Listing,
+}
+
+/// Whether the list of attachments is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// It is.
+    Shown,
+    /// It is not even read.
+    Left,
 }
 
 /// What the vault showed: one answer per need, in the same order; `None` where nobody has the name. It holds no more than fits
@@ -99,6 +112,8 @@ pub struct PersonNeed {
 pub struct View {
     /// The persons, in the order of the needs.
     pub persons: Vec<Option<Person>>,
+    /// The bytes of attachments that the command wanted, once it had seen the persons.
+    pub contents: BTreeMap<ContentName, FileContent>,
 }
 
 /// The new state of one person; what is not named here stays as it is.
@@ -112,15 +127,17 @@ pub struct PersonChange {
     pub linked: Vec<PersonName>,
     /// Names that no longer lead to anyone.
     pub unlinked: Vec<PersonName>,
-    /// New holdings, by category; an empty holding takes the category away.
+    /// New holdings, by category; an empty holding takes the category away, with all that is attached.
     pub holdings: BTreeMap<Category, Holding>,
+    /// New attachments, by category; a blank list takes them away without a trace.
+    pub attachments: BTreeMap<Category, AttachmentChange>,
 }
 
 impl PersonNeed {
     /// The head alone.
     #[must_use]
     pub const fn head(name: PersonName) -> Self {
-        Self { name, categories: Vec::new() }
+        Self { name, categories: Vec::new(), attachments: Listing::Left }
     }
 }
 
@@ -128,7 +145,14 @@ impl PersonChange {
     /// A change of a known person that so far changes nothing.
     #[must_use]
     pub fn of(person: &Person) -> Self {
-        Self { id: person.id, head: person.head.clone(), linked: Vec::new(), unlinked: Vec::new(), holdings: BTreeMap::new() }
+        Self {
+            id: person.id,
+            head: person.head.clone(),
+            linked: Vec::new(),
+            unlinked: Vec::new(),
+            holdings: BTreeMap::new(),
+            attachments: BTreeMap::new(),
+        }
     }
 
     /// A person who is new here, known so far by the tenant's own number.
@@ -140,12 +164,20 @@ impl PersonChange {
             linked: vec![PersonName::Addressee(addressee.clone())],
             unlinked: Vec::new(),
             holdings: BTreeMap::new(),
+            attachments: BTreeMap::new(),
         }
     }
 
     /// The first word about everybody: a head without a person.
     #[must_use]
     pub fn everybody(id: PersonId) -> Self {
-        Self { id, head: Head::default(), linked: vec![PersonName::Everybody], unlinked: Vec::new(), holdings: BTreeMap::new() }
+        Self {
+            id,
+            head: Head::default(),
+            linked: vec![PersonName::Everybody],
+            unlinked: Vec::new(),
+            holdings: BTreeMap::new(),
+            attachments: BTreeMap::new(),
+        }
     }
 }

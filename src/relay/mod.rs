@@ -16,7 +16,7 @@ mod turn;
 
 use crate::{
     calendar::Timestamp,
-    command::{Command, Context, Denial, Heads, Outcome},
+    command::{Command, Context, Denial, Examined, Heads, Outcome, ScannerFault},
     directory::Directory,
     envelope::{self, DecryptionKey, Limits, Padding, SigningKey, SuitePolicy},
     hex,
@@ -30,7 +30,8 @@ use catch::CatchPanic;
 pub use deed::{deletion_frame, operation_frame};
 pub use disposition::{Disposition, Failure};
 use ports::{
-    Answer, Broker, Clock, DeadLetter, Delivery, Entropy, MessageKey, Remembered, Repeated, ReplyKept, Ticket, Vault, VaultFault, Vaults,
+    Answer, Broker, Clock, DeadLetter, Delivery, Entropy, Examiner, MessageKey, Remembered, Repeated, ReplyKept, Ticket, Vault, VaultFault,
+    Vaults,
 };
 pub(crate) use reply::{Composed, Encrypted};
 use ring::digest::{SHA256, digest};
@@ -57,7 +58,7 @@ pub struct Keys {
 
 /// The relay: carries messages.
 #[derive(Debug)]
-pub struct Relay<S, B, C, E> {
+pub struct Relay<S, B, C, E, X> {
     keys: Keys,
     directory: RwLock<Arc<Directory>>,
     policy: SuitePolicy,
@@ -68,6 +69,7 @@ pub struct Relay<S, B, C, E> {
     broker: B,
     clock: C,
     entropy: E,
+    examiner: X,
 }
 
 /// What is known of a message, as far as it got. Nothing personal.
@@ -133,17 +135,17 @@ enum Standing {
     Other(Answer, Denial),
 }
 
-impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
-    /// A relay with its own keys, under this policy and directory, over these four edges.
+impl<S: Vaults, B: Broker, C: Clock, E: Entropy, X: Examiner> Relay<S, B, C, E, X> {
+    /// A relay with its own keys, under this policy and directory, over these five edges.
     pub fn new(
         keys: Keys,
         directory: Directory,
         policy: SuitePolicy,
         limits: Limits,
-        (vaults, broker, clock, entropy): (S, B, C, E),
+        (vaults, broker, clock, entropy, examiner): (S, B, C, E, X),
     ) -> Self {
         let directory = RwLock::new(Arc::new(directory));
-        Self { keys, directory, policy, limits, turns: Turns::default(), blame: Blame::default(), vaults, broker, clock, entropy }
+        Self { keys, directory, policy, limits, turns: Turns::default(), blame: Blame::default(), vaults, broker, clock, entropy, examiner }
     }
 
     /// Exchanges the directory; messages on their way keep the one they began with.
@@ -219,6 +221,7 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
             early.then(|| deduplicate(&scope, &message, &verified, now)).transpose()?
         };
         let mut message = MessageKey { author: verified.author().id.clone(), id: verified.id(), answer: Answer::First };
+        let examined = self.examine(&scope, &message, &verified, &command, care).await?;
         let _turn = self.turns.take(&scope, &message, &command.names()).await?;
         #[cfg(feature = "sabotage")]
         let _turn = (!crate::sabotage::is(crate::sabotage::Sabotage::ReleaseTurnsEarly)).then_some(_turn);
@@ -229,7 +232,7 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
         let outcome = match standing {
             Standing::First => {
                 scope.vault().takes_in()?;
-                self.handle(&scope, &verified, command, care, now)?
+                self.handle(&scope, &verified, command, examined, care, now)?
             }
             Standing::Repeat => match scope.vault().repeat(&message).await? {
                 Repeated::Sent => return Ok(End::Repeated),
@@ -264,12 +267,31 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
         })
     }
 
+    /// Examine: files are looked into before the turn, for that is slow; not those of a message that will not be handled.
+    async fn examine<V: Vault>(
+        &self,
+        scope: &TenantScope<V>,
+        message: &MessageKey,
+        verified: &Verified,
+        command: &Command,
+        care: Care,
+    ) -> Result<Result<Vec<Examined>, ScannerFault>, Failure> {
+        let files = command.files();
+        let handled = care == Care::Ordinary && verified.author().may_author(verified.kind());
+        // What is remembered stays remembered until it has expired; a message that is answered already is never handled.
+        if files.is_empty() || !handled || scope.vault().recall(message)?.is_some() {
+            return Ok(Ok(Vec::new()));
+        }
+        Ok(self.examiner.examine(files).await)
+    }
+
     /// Handle: what the author may not do is denied; what it may is done by the command.
     fn handle<V: Vault>(
         &self,
         scope: &TenantScope<V>,
         verified: &Verified,
         command: Command,
+        examined: Result<Vec<Examined>, ScannerFault>,
         care: Care,
         now: Timestamp,
     ) -> Result<Outcome, Failure> {
@@ -281,6 +303,10 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
         }
         #[cfg(feature = "sabotage")]
         crate::sabotage::taste(verified.body().get());
+        let examined = match examined {
+            Ok(examined) => examined,
+            Err(fault) => return denied(fault.into(), verified),
+        };
         let fresh = || PersonId(self.entropy.half());
         let heads = Heads::of(scope.vault().view(&command.first_needs())?);
         let context = Context {
@@ -291,8 +317,12 @@ impl<S: Vaults, B: Broker, C: Clock, E: Entropy> Relay<S, B, C, E> {
             heads: &heads,
             fresh: &fresh,
             room: self.limits.longest_payload(Padding::Padme).saturating_sub(REPLY_FRAME),
+            examined: &examined,
         };
-        let view = scope.vault().view(&command.needs(&context))?;
+        let mut view = scope.vault().view(&command.needs(&context))?;
+        let wanted = command.wants(&context, &view);
+        let contents = scope.vault().contents(&wanted)?;
+        view.contents.extend(wanted.into_iter().zip(contents));
         command.handle(&context, view).map_err(|_| Failure::Bug)
     }
 

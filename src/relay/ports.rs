@@ -1,13 +1,14 @@
-//! The four things the way needs from outside: vaults, a broker, a clock and entropy.
+//! The five things the way needs from outside: vaults, a broker, a clock, entropy, and somebody who looks into files.
 //!
 //! Always: defined here, where they are used; the edges implement them. A vault is reached only with a `Permit`, and what
 //! it offers names no tenant: it holds one.
 
 use crate::{
     calendar::Timestamp,
+    command::{Examined, ScannerFault},
     identifier::{MessageId, MessageType, PersonName, PrincipalId},
     ledger::{Commitment, Sealing},
-    record::{PersonChange, PersonId, PersonNeed, View},
+    record::{ContentName, File, FileContent, PersonChange, PersonId, PersonNeed, View},
     tenant::{Permit, Route, Unscoped},
 };
 use std::{fmt, future::Future, sync::Arc};
@@ -41,6 +42,12 @@ pub trait Vault: Send + Sync {
     /// # Errors
     /// [`VaultFault`] if a row that should be there is missing or does not open: never taken for "nothing".
     fn view(&self, needs: &[PersonNeed]) -> Result<View, VaultFault>;
+
+    /// The bytes of these attachments, in their order. Each must have stood in the list that a view showed in the same turn.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if one is missing or does not open.
+    fn contents(&self, names: &[ContentName]) -> Result<Vec<FileContent>, VaultFault>;
 
     /// The latest time up to which ids are forgotten: a message that expired by then cannot be told from a repeat.
     fn floor(&self) -> Timestamp;
@@ -136,6 +143,17 @@ pub trait Entropy: Send + Sync {
         let [half @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.bytes();
         half
     }
+}
+
+/// Looks into files before they are kept.
+pub trait Examiner: Send + Sync {
+    /// What came of each file, in their order: scanned where a scanner is configured, read, and judged by
+    /// [`Inspected::judge`](crate::record::Inspected::judge). It takes as long as it takes: nobody's turn waits for it, and
+    /// no worker of the runtime is held up.
+    ///
+    /// # Errors
+    /// [`ScannerFault`] if they could not be scanned: none of them may be kept.
+    fn examine(&self, files: Vec<File>) -> impl Future<Output = Result<Vec<Examined>, ScannerFault>> + Send;
 }
 
 /// By what a message is recognised when it comes again: its author and its id.

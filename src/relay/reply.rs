@@ -76,6 +76,7 @@ impl<'a> Composed<'a> {
             basis: outcome.facts.basis,
             subjects: outcome.facts.subjects,
             categories: outcome.facts.categories,
+            declarations: outcome.facts.declarations,
             verdict,
             sent: hex::encode(composed.claims_digest()),
         };

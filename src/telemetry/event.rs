@@ -134,6 +134,28 @@ events! {
         /// Which kind.
         kind: &'static str,
     }
+    /// The virus scanner could not be asked: files are refused until it answers.
+    ScannerUnavailable = "scanner.unavailable", ERROR {
+        /// What the system says, or the scanner.
+        words: Words,
+    }
+    /// The virus scanner's signatures are older than configured: files are refused until they are renewed.
+    ScannerStale = "scanner.stale", ERROR {
+        /// How old; absent if they have no date.
+        days: Option<u64>,
+    }
+    /// The virus scanner knows a file, which was refused.
+    FileInfected = "file.infected", WARN {
+        /// The scanner's name for what it found.
+        words: Words,
+    }
+    /// A PDF broke the process that read it, and was refused.
+    FileUnreadable = "file.broke-reader", WARN {
+        /// How.
+        cause: &'static str,
+        /// How long it took.
+        micros: Micros,
+    }
     /// A connection stands.
     BrokerConnected = "broker.connected", INFO {
         /// The broker.

@@ -20,7 +20,7 @@ mod writer;
 pub use event::{Description, EVENTS, Event};
 pub use field::{Digest, Field, Micros, Route, Words};
 pub use line::Lines;
-pub use report::{broker, vault};
+pub use report::{broker, examiner, vault};
 pub use writer::{Flush, Writer};
 
 use crate::{config::LogFormat, relay::ports::Clock};

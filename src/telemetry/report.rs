@@ -5,7 +5,7 @@
 use super::{
     Digest, Event as _, Micros, Words,
     event::{
-        BallastFreed, BrokerBlocked, BrokerConnected, BrokerLost, BrokerRefused, BrokerUnblocked, BrokerUnreachable, CarriedOver,
+        BallastFreed, FileInfected, FileUnreadable, ScannerStale, ScannerUnavailable, BrokerBlocked, BrokerConnected, BrokerLost, BrokerRefused, BrokerUnblocked, BrokerUnreachable, CarriedOver,
         CarryingOver, DeliveryAbandoned, JournalFits, JournalFull, JournalLarge, NotAnchored, NotCarriedOver, QueueConsuming, QueueGone,
         RoomBack, RoomLow, RoomOut, TreeHead, VaultCheckpointed, VaultClosed, VaultNotShrunk, VaultOpened, VaultRebuilding, VaultRebuilt,
         VaultRecovered, VaultShrunk, VaultStopped,
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     broker::{BrokerEvent, Purpose},
+    examiner::ExaminerEvent,
     identifier::{BrokerName, QueueName},
     relay::{
         Disposition, Failure,
@@ -61,6 +62,16 @@ pub fn vault(event: VaultEvent) {
             Room::Out => RoomOut { free, floor }.emit(),
         },
         VaultEvent::BallastFreed => BallastFreed {}.emit(),
+    }
+}
+
+/// Says what the examiner met. For [`crate::examiner::Listener`].
+pub fn examiner(event: ExaminerEvent) {
+    match event {
+        ExaminerEvent::ScannerUnavailable { detail } => ScannerUnavailable { words: Words::of_system(&detail) }.emit(),
+        ExaminerEvent::ScannerStale { days } => ScannerStale { days }.emit(),
+        ExaminerEvent::Infected { signature } => FileInfected { words: Words::of_system(&signature) }.emit(),
+        ExaminerEvent::ReaderBroken { cause, took } => FileUnreadable { cause, micros: Micros(took) }.emit(),
     }
 }
 

@@ -168,6 +168,8 @@ pub const fn lifetime(kind: MessageType) -> i64 {
         MessageType::SelfInfoRequest | MessageType::SelfInfoReply => 60 * 60,
         MessageType::RecordPut
         | MessageType::RecordDelete
+        | MessageType::AttachmentPut
+        | MessageType::AttachmentDelete
         | MessageType::RecordReply
         | MessageType::PersonLink
         | MessageType::PersonRestrict

@@ -12,7 +12,7 @@ use crate::{
     identifier::{PersonName, VaultName},
     keyring::Tree,
     ledger::{Commitment, Frontier, Salt, Sealing, SignedHead},
-    record::{PersonId, PersonNeed, View},
+    record::{ContentName, FileContent, PersonId, PersonNeed, View},
     relay::ports::{self, Frame, Journalled, MessageKey, Remembered, Repeated, StopCause, VaultFault},
     tenant::Permit,
 };
@@ -195,6 +195,10 @@ impl ports::Vault for DiskVault {
     fn view(&self, needs: &[PersonNeed]) -> Result<View, VaultFault> {
         let _reading = read(&self.0.reading);
         self.0.view(needs)
+    }
+
+    fn contents(&self, names: &[ContentName]) -> Result<Vec<FileContent>, VaultFault> {
+        self.0.contents(names)
     }
 
     fn floor(&self) -> Timestamp {

@@ -17,6 +17,7 @@
 
 mod anchors;
 mod applied;
+mod attached;
 mod carry;
 mod checkpoint;
 mod close;

@@ -5,6 +5,7 @@
 //! Person ‖ blind(person) ‖ 0                                    → head: names, and the tags of every value of the person
 //! Person ‖ blind(person) ‖ 0 ‖ chunk                            → a piece of the head's JSON, where one row is too short for it
 //! Person ‖ blind(person) ‖ 1 ‖ blind(person, category) ‖ chunk  → a piece of the holding's JSON
+//! Person ‖ blind(person) ‖ 2 or 3 ‖ …                           → what is attached; see `attached`
 //!
 //! head row = the head's JSON, or 1 ‖ the tags of its pieces
 //! ```
@@ -13,6 +14,7 @@
 //! old or another's is a fault and never "nothing". No row is longer than a chunk. Absent: what may be seen of it.
 
 use super::{
+    attached::take_away,
     core::{Core, aside},
     frame::RowChange,
     limits::{CHUNK, VIEW_PIECES},
@@ -21,7 +23,7 @@ use super::{
 use crate::{
     identifier::{Category, PersonName},
     keyring::{RowKey, Sealed, TAG_LEN, Tree},
-    record::{Head, Holding, Person, PersonChange, PersonId, PersonNeed, View},
+    record::{AttachmentChange, Head, Holding, Listing, Person, PersonChange, PersonId, PersonNeed, View},
     relay::ports::{StopCause, VaultFault},
     wiped::Wiped,
 };
@@ -34,7 +36,7 @@ use std::{
 
 /// The tags of a holding's chunks, in order.
 #[derive(Clone, Default)]
-struct Tags(Vec<[u8; TAG_LEN]>);
+pub(super) struct Tags(pub(super) Vec<[u8; TAG_LEN]>);
 
 impl From<Tags> for String {
     fn from(tags: Tags) -> Self {
@@ -68,9 +70,12 @@ impl<'de> Deserialize<'de> for Tags {
 /// The head row of a person.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct HeadRow {
+pub(super) struct HeadRow {
     head: Head,
     held: BTreeMap<Category, Tags>,
+    /// The lists of what is attached.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) attached: BTreeMap<Category, Tags>,
     /// How many pieces it was read from, besides its own row.
     #[serde(skip)]
     pieces: usize,
@@ -81,9 +86,13 @@ struct HeadRow {
 const READ_AT_ONCE: usize = 16;
 
 impl HeadRow {
-    /// How many pieces these categories have.
-    fn length(&self, categories: &[Category]) -> usize {
-        categories.iter().filter_map(|category| self.held.get(category)).map(|tags| tags.0.len()).sum()
+    /// How many pieces it takes to show this.
+    fn length(&self, need: &PersonNeed) -> usize {
+        let attached = |category| match need.attachments {
+            Listing::Shown => self.attached.get(category),
+            Listing::Left => None,
+        };
+        need.categories.iter().flat_map(|category| [self.held.get(category), attached(category)]).flatten().map(|tags| tags.0.len()).sum()
     }
 }
 
@@ -133,7 +142,7 @@ impl Core {
         id.as_slice().try_into().map(PersonId).map(Some).map_err(|_| self.damaged())
     }
 
-    fn head(&self, id: PersonId) -> Result<HeadRow, VaultFault> {
+    pub(super) fn head(&self, id: PersonId) -> Result<HeadRow, VaultFault> {
         let root = self.opened(&self.head_row(id))?;
         let Some((&IN_PIECES, tags)) = root.split_first() else { return self.parsed(&root) };
         let (tags, []) = tags.as_chunks() else { return Err(self.damaged()) };
@@ -145,12 +154,12 @@ impl Core {
         self.parsed(&self.joined(&tags.0, |chunk| self.chunk_row(id, category, chunk))?)
     }
 
-    fn parsed<T: DeserializeOwned>(&self, json: &[u8]) -> Result<T, VaultFault> {
+    pub(super) fn parsed<T: DeserializeOwned>(&self, json: &[u8]) -> Result<T, VaultFault> {
         serde_json::from_slice(json).map_err(|_| self.damaged())
     }
 
     /// A value's pieces, each with the tag that it must have, put together.
-    fn joined(&self, tags: &[[u8; TAG_LEN]], row: impl Fn(u32) -> RowKey) -> Result<Wiped, VaultFault> {
+    pub(super) fn joined(&self, tags: &[[u8; TAG_LEN]], row: impl Fn(u32) -> RowKey) -> Result<Wiped, VaultFault> {
         // Mostly there is one piece, and it is all; several are put together without growing.
         let mut json = Wiped::with_capacity(if tags.len() == 1 { 0 } else { tags.len() * CHUNK });
         for (chunk, tag) in (0_u32..).zip(tags) {
@@ -225,7 +234,7 @@ impl Core {
         let mut pieces = 0;
         for need in needs.iter().take(READ_AT_ONCE) {
             found.push(self.found(need)?);
-            pieces += found.iter().flatten().last().map_or(0, |(_, head)| head.length(&need.categories));
+            pieces += found.iter().flatten().last().map_or(0, |(_, head)| head.length(need));
         }
         let whole = || {
             for need in needs.iter().skip(READ_AT_ONCE) {
@@ -233,7 +242,7 @@ impl Core {
             }
             let mut read = 0;
             let persons = needs.iter().zip(found).map(|(need, found)| found.map(|found| self.shown(need, found, &mut read)).transpose());
-            Ok(View { persons: persons.collect::<Result<_, _>>()? })
+            Ok(View { persons: persons.collect::<Result<_, _>>()?, ..View::default() })
         };
         if needs.len() + pieces > READ_AT_ONCE { aside(whole) } else { whole() }
     }
@@ -247,16 +256,22 @@ impl Core {
     /// What a need asks for of a person, as long as fewer pieces than enough were read for the same view.
     // SECURITY: one message names hundreds of holdings of megabytes each, and many messages are handled at the same time.
     fn shown(&self, need: &PersonNeed, (id, row): (PersonId, HeadRow), read: &mut usize) -> Result<Person, VaultFault> {
-        let (mut holdings, mut unread) = (BTreeMap::new(), BTreeSet::new());
+        let (mut holdings, mut attachments, mut unread) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         for category in &need.categories {
             if *read >= VIEW_PIECES {
                 unread.insert(category.clone());
-            } else if let Some(tags) = row.held.get(category) {
+                continue;
+            }
+            if let Some(tags) = row.held.get(category) {
                 *read += tags.0.len();
                 holdings.insert(category.clone(), self.holding(id, category, tags)?);
             }
+            if let (Listing::Shown, Some(tags)) = (need.attachments, row.attached.get(category)) {
+                *read += tags.0.len();
+                attachments.insert(category.clone(), self.list(id, category, tags)?.list);
+            }
         }
-        Ok(Person { id, head: row.head, holdings, unread })
+        Ok(Person { id, head: row.head, holdings, attachments, unread })
     }
 
     /// The rows that make these changes, sealed, and how they change the links.
@@ -297,15 +312,22 @@ impl Core {
                 let chunks = (0_u32..).take(tags.0.len());
                 rows.extend(chunks.map(|chunk| (self.chunk_row(id, &category, chunk), None)));
             }
+            let attached: Vec<_> = head.attached.keys().filter(|_| head.head.erased.is_some()).cloned().collect();
+            for category in attached {
+                self.seal_attached(id, &category, &AttachmentChange::default(), &mut head, &mut rows)?;
+            }
             for (category, holding) in change.holdings.iter().filter(|_| head.head.erased.is_none()) {
                 let before = head.held.remove(category).unwrap_or_default();
                 let tags = self.seal_holding(id, category, holding, &mut rows)?;
-                for chunk in (0_u32..).take(before.0.len()).skip(tags.0.len()) {
-                    rows.push((self.chunk_row(id, category, chunk), None));
-                }
+                take_away(&mut rows, before.0.len(), tags.0.len(), |chunk| self.chunk_row(id, category, chunk));
                 if !tags.0.is_empty() {
                     head.held.insert(category.clone(), tags);
+                } else if !change.attachments.contains_key(category) {
+                    self.seal_attached(id, category, &AttachmentChange::default(), &mut head, &mut rows)?;
                 }
+            }
+            for (category, attached) in change.attachments.iter().filter(|_| head.head.erased.is_none()) {
+                self.seal_attached(id, category, attached, &mut head, &mut rows)?;
             }
             heads.insert(id, head);
         }
@@ -324,9 +346,7 @@ impl Core {
             pieces = tags.0.len();
             json = Wiped::from([&[IN_PIECES], tags.0.as_flattened()].concat());
         }
-        for chunk in (0_u32..).take(head.pieces).skip(pieces) {
-            rows.push((self.head_piece_row(id, chunk), None));
-        }
+        take_away(rows, head.pieces, pieces, |chunk| self.head_piece_row(id, chunk));
         let row = self.head_row(id);
         let sealed = self.seal(&row, &json)?;
         rows.push((row, Some(sealed.into())));
@@ -342,7 +362,7 @@ impl Core {
     }
 
     /// Seals a value in pieces.
-    fn seal_pieces(&self, json: &[u8], row: impl Fn(u32) -> RowKey, rows: &mut Vec<RowChange>) -> Result<Tags, VaultFault> {
+    pub(super) fn seal_pieces(&self, json: &[u8], row: impl Fn(u32) -> RowKey, rows: &mut Vec<RowChange>) -> Result<Tags, VaultFault> {
         if json.len() > MOST_PIECES * CHUNK {
             return Err(self.too_large());
         }
@@ -356,7 +376,7 @@ impl Core {
         Ok(tags)
     }
 
-    fn json(&self, value: &impl Serialize) -> Result<Wiped, VaultFault> {
+    pub(super) fn json(&self, value: &impl Serialize) -> Result<Wiped, VaultFault> {
         // Types without maps of odd keys always serialise.
         serde_json::to_vec(value).map(Wiped::from).map_err(|_| self.stop(StopCause::Store, Some("a value has no JSON".to_owned())))
     }

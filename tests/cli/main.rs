@@ -222,6 +222,11 @@ fn the_doctor_names_what_is_missing_on_a_new_site_and_what_to_do() {
     assert!(done.out.contains("failed   anchors        anchors: there is no such folder"), "{}", done.out);
     assert!(done.out.contains("failed   vault          142051: the anchor folder is not there"), "{}", done.out);
     fs::rename(site.path("away"), site.path("anchors")).unwrap();
+    let plain = site.read("nakatsugi.toml");
+    fs::write(site.path("nakatsugi.toml"), format!("{plain}\n[scanner]\nsocket = \"unix:/nowhere/clamd.ctl\"\n")).unwrap();
+    let done = site.run(&["doctor"]);
+    assert!(done.out.contains("failed   scanner        unix:/nowhere/clamd.ctl: No such file or directory"), "{}", done.out);
+    fs::write(site.path("nakatsugi.toml"), plain).unwrap();
     fs::write(site.path("data/vaults/142051/store.suspect"), "").unwrap();
     let done = site.run(&["doctor", "--open"]);
     assert!(done.out.contains("warning  opening        142051: its store was rebuilt from the journal"), "{}", done.out);

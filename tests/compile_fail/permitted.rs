@@ -4,7 +4,7 @@ use nakatsugi::{
     broker::Published,
     envelope::Authentic,
     identifier::PersonCode,
-    record::{PersonNeed, View},
+    record::{FileContent, Inspected, Legibility, PersonNeed, View},
     relay::ports::{Ticket, Vault, VaultFault, Vaults},
     record::PersonId,
     tenant::{Permit, Route, ScopeError, TenantScope, Unscoped, Verified},
@@ -24,7 +24,7 @@ pub enum Wrong {
 pub fn settle<T: Ticket>(ticket: T) {
     ticket.ack();
 }
-pub type Proofs = (Published, Authentic, FilterInstalled, PersonCode);
+pub type Proofs = (Published, Authentic, FilterInstalled, PersonCode, FileContent, Inspected, Legibility);
 pub async fn resume(vaults: &nakatsugi::vault::Vaults, name: VaultName) -> Result<Caretaker, VaultFault> {
     vaults.resume(name).await
 }

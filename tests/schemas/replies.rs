@@ -1,12 +1,13 @@
 //! Real replies, every outcome of every handler, held against their schemas.
 
 use super::world::{NOW, World, vectors};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use nakatsugi::{
     calendar::Timestamp,
     command::{Command, Denial, Outcome},
     identifier::{Category, MessageType},
     ledger::{LegalBasis, Promise},
-    record::{CodeEnd, FormerName, Head, Holding, Item, ItemValue, NullReason, Person, PersonId, Record, Row},
+    record::{Attachments, CodeEnd, FormerName, Head, Holding, Item, ItemValue, NullReason, Person, PersonId, Record, Row},
 };
 use serde_json::{Value, json, value::to_raw_value};
 use std::{
@@ -14,6 +15,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
+/// An image of one point.
+const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==";
 const NUMBER: &str = "000000123456789";
 const CODE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
@@ -58,12 +61,29 @@ fn person() -> Person {
             ..Head::default()
         },
         holdings: BTreeMap::from([(category("TM00000000000002"), shown), (category("TM00000000000004"), hidden)]),
+        attachments: BTreeMap::from([(category("TM00000000000002"), attached())]),
         unread: BTreeSet::new(),
     }
 }
 
+/// Two files, of which one is deleted.
+fn attached() -> Attachments {
+    let json = json!([
+        { "live": { "revision": 1, "attachment": {
+            "key": "a", "name": "a.txt", "type": "text/plain", "size": 1, "sha256": "0".repeat(64), "unit": "u", "user": "u",
+        } } },
+        { "tombstone": { "revision": 1, "key": "b" } },
+    ]);
+    serde_json::from_value(json).unwrap()
+}
+
+/// A person of whom a record is held, and no file.
+pub(crate) fn bare() -> Person {
+    Person { attachments: BTreeMap::new(), ..person() }
+}
+
 fn other() -> Person {
-    Person { id: PersonId([2; 16]), holdings: BTreeMap::new(), ..person() }
+    Person { id: PersonId([2; 16]), holdings: BTreeMap::new(), attachments: BTreeMap::new(), ..person() }
 }
 
 /// Every denial; a new one does not compile until it stands here.
@@ -77,6 +97,8 @@ fn denials() -> Vec<Denial> {
         Denial::RowCount,
         Denial::Conflict,
         Denial::AlreadyAnswered(Promise([0xa5; 32])),
+        Denial::ScannerUnavailable,
+        Denial::ScannerStale,
         Denial::Quarantined,
     ];
     for denial in &all {
@@ -89,6 +111,8 @@ fn denials() -> Vec<Denial> {
             | Denial::RowCount
             | Denial::Conflict
             | Denial::AlreadyAnswered(_)
+            | Denial::ScannerUnavailable
+            | Denial::ScannerStale
             | Denial::Quarantined => {}
         }
     }
@@ -99,7 +123,7 @@ fn denials() -> Vec<Denial> {
 fn belongs(denial: &Denial, kind: MessageType) -> bool {
     match denial {
         Denial::UnknownCategory(_) | Denial::RepeatedCategory(_) | Denial::CategoryCount => kind == MessageType::SelfInfoReply,
-        Denial::RowCount => kind == MessageType::RecordReply,
+        Denial::RowCount | Denial::ScannerUnavailable | Denial::ScannerStale => kind == MessageType::RecordReply,
         Denial::NotAllowed | Denial::NotInService | Denial::Conflict | Denial::AlreadyAnswered(_) | Denial::Quarantined => true,
     }
 }
@@ -122,7 +146,13 @@ pub(crate) fn replies(world: &World) -> Vec<(String, Value)> {
     handled(request, all.clone(), vec![Some(person())], usize::MAX, NOW);
     handled(request, all.clone(), vec![None], usize::MAX, NOW);
     handled(request, all.clone(), vec![Some(person())], 100, NOW);
-    handled(request, all, vec![Some(person())], usize::MAX, Timestamp::from_seconds(0));
+    handled(request, all.clone(), vec![Some(person())], usize::MAX, Timestamp::from_seconds(0));
+    for what in ["listed", "included"] {
+        let mut all = all.clone();
+        all["attachments"] = json!(what);
+        handled(request, all.clone(), vec![Some(person())], usize::MAX, NOW);
+        handled(request, all, vec![Some(person())], 500, NOW);
+    }
     handled(request, asked(&[]), vec![None], usize::MAX, NOW);
     handled(request, asked(&["TM99999999999999"]), vec![None], usize::MAX, NOW);
     handled(request, asked(&["TM00000000000002"; 2]), vec![None], usize::MAX, NOW);
@@ -195,6 +225,56 @@ pub(crate) fn replies(world: &World) -> Vec<(String, Value)> {
     }
     handled(delete, json!({ "rows": vec![name; 501] }), vec![None], usize::MAX, NOW);
 
+    let attach = |changes: Value| {
+        let mut row = vectors("accept")["attachment.put.smallest.json"]["instance"]["rows"][0].clone();
+        for (name, value) in changes.as_object().unwrap() {
+            let whole = ["person", "category", "revision"].contains(&name.as_str());
+            let place = if whole { &mut row[name] } else { &mut row["attachment"][name] };
+            *place = value.clone();
+        }
+        row
+    };
+    let file = |name: &str, kind: &str, content: &str| attach(json!({ "name": name, "type": kind, "content": STANDARD.encode(content) }));
+    let pdf = |says: &str| file("a.pdf", "application/pdf", &format!("%PDF-1.7 {says} %%EOF"));
+    let rows = json!({ "rows": [
+        attach(json!({})),
+        attach(json!({})),
+        attach(json!({ "category": "TM99999999999999" })),
+        attach(json!({ "category": "TM00000000000009" })),
+        attach(json!({ "attachment_key": NUMBER })),
+        attach(json!({ "name": "123456789018.txt" })),
+        attach(json!({ "unit": "123456789018" })),
+        attach(json!({ "user": "123456789018" })),
+        attach(json!({ "content": "" })),
+        attach(json!({ "declaration": { "official": "nobody" } })),
+        attach(json!({ "attachment_key": "b", "declaration": { "official": "fujisawa.tax.1" } })),
+        attach(json!({ "attachment_key": "c" })),
+        attach(json!({ "attachment_key": "d" })),
+        file("a.txt", "text/plain", &"a".repeat((1 << 20) + 1)),
+        file("a.txt", "text/plain", "\0"),
+        file("a.txt", "text/plain", "12\n123456789018"),
+        file("a.txt", "text/plain", NUMBER),
+        file("a.pdf", "text/plain", "a"),
+        attach(json!({ "content": "gqA=" })),
+        file("a.csv", "text/csv", "a,b\n1\n"),
+        file("a.csv", "text/csv", "住民票コード\n12345678901\n"),
+        pdf(""),
+        pdf("encrypted"),
+        pdf("files"),
+        pdf("pages"),
+        pdf("numbered"),
+        pdf("beside"),
+        file("a.txt", "text/plain", "infected"),
+        attach(json!({ "type": "image/png", "name": "a.png", "content": PNG })),
+    ]});
+    let put = MessageType::AttachmentPut;
+    handled(put, rows, vec![Some(bare())], usize::MAX, NOW);
+    handled(put, json!({ "rows": [] }), Vec::new(), usize::MAX, NOW);
+    handled(put, json!({ "rows": vec![attach(json!({})); 33] }), vec![None], usize::MAX, NOW);
+    let name = |key: &str| json!({ "person": NUMBER, "category": "TM00000000000002", "revision": 2, "attachment_key": key });
+    let take = MessageType::AttachmentDelete;
+    handled(take, json!({ "rows": [name("a"), name("a"), name("123456789018")] }), vec![Some(person())], usize::MAX, NOW);
+
     let link = |revision: u64| json!({ "person": NUMBER, "code": CODE, "revision": revision });
     let kind = MessageType::PersonLink;
     handled(kind, link(1), vec![None; 3], usize::MAX, NOW);
@@ -255,7 +335,7 @@ fn a_denial_that_does_not_belong_to_a_reply_breaks_its_schema() {
 }
 
 /// Members that a reply may lack; all others are required.
-const OPTIONAL: [&str; 5] = ["parent", "from", "until", "version", "updated_at"];
+const OPTIONAL: [&str; 7] = ["parent", "from", "until", "version", "updated_at", "attachments", "content"];
 
 #[test]
 fn a_reply_with_a_member_less_or_more_breaks_its_schema() {
@@ -266,7 +346,7 @@ fn a_reply_with_a_member_less_or_more_breaks_its_schema() {
                 more.pointer_mut(here).unwrap()["x"] = json!(1);
                 check(more, format!("{here} with x"));
                 for (name, member) in members {
-                    if !OPTIONAL.contains(&name.as_str()) {
+                    if !OPTIONAL.contains(&name.as_str()) && !here.ends_with("/in_file") {
                         let mut less = whole.clone();
                         less.pointer_mut(here).unwrap().as_object_mut().unwrap().remove(name);
                         check(less, format!("{here} without {name}"));

@@ -2,11 +2,11 @@
 
 use nakatsugi::{
     calendar::Timestamp,
-    command::{Command, Context, Heads, Outcome},
+    command::{Command, Context, Examined, Heads, Outcome},
     directory::{Catalogue, Document, catalogue},
     envelope::{Claims, strict_json},
     identifier::MessageType,
-    record::{Person, PersonId, View},
+    record::{ContentName, File, FileRefusal, Inspected, PdfPage, PdfReading, PdfText, Person, PersonId, View},
     relay::{Disposition, Failure},
 };
 use serde_json::{Value, value::RawValue};
@@ -77,6 +77,8 @@ impl World {
         // A sensitive one, which waits for an official, and enough others for a large message.
         let more = std::iter::once(9).chain(90..=105).map(|number| format!("TM{number:014}").parse().unwrap());
         document.tenants[0].categories.extend(more);
+        document.tenants[0].units[0].officials.push("fujisawa.tax.1".parse().unwrap());
+        document.tenants[0].units[0].categories.insert("TM00000000000002".parse().unwrap());
         Self { schemas, validators, document, catalogue: Catalogue::parse(catalogue::TYPICAL.as_bytes()).unwrap(), heads: Heads::default() }
     }
 
@@ -92,6 +94,7 @@ impl World {
     /// Handles a command in this world, whose vault shows these persons.
     pub(crate) fn handle(&self, command: Command, persons: impl Fn(usize) -> Vec<Option<Person>>, room: usize, now: Timestamp) -> Outcome {
         let fresh = || PersonId([7; 16]);
+        let examined: Vec<_> = command.files().iter().map(examined).collect();
         let context = Context {
             now,
             author: &self.document.principals[1],
@@ -100,9 +103,12 @@ impl World {
             heads: &self.heads,
             fresh: &fresh,
             room,
+            examined: &examined,
         };
-        let persons = persons(command.needs(&context).len());
-        command.handle(&context, View { persons }).unwrap()
+        let mut view = View { persons: persons(command.needs(&context).len()), ..View::default() };
+        let content = |name: ContentName| (name, serde_json::from_str("\"YQ==\"").unwrap());
+        view.contents = command.wants(&context, &view).into_iter().map(content).collect();
+        command.handle(&context, view).unwrap()
     }
 
     /// What the Rust side makes of a text that should keep this schema.
@@ -130,13 +136,33 @@ impl World {
                 match Command::decode(kind, &raw) {
                     Err(error) => dead_letter(error.into()),
                     Ok(command) => {
-                        let outcome = self.handle(command, |count| vec![None; count], usize::MAX, NOW);
+                        // Where files are attached, there is a record.
+                        let person = (kind == MessageType::AttachmentPut).then(super::replies::bare);
+                        let outcome = self.handle(command, |count| vec![person.clone(); count], usize::MAX, NOW);
                         Judgement::Reply(serde_json::from_str(outcome.body.get()).unwrap())
                     }
                 }
             }
         }
     }
+}
+
+/// What the examiner would say, which has a word for each file that cannot be read.
+fn examined(file: &File) -> Examined {
+    let holds = |word: &str| file.content.windows(word.len()).any(|window| window == word.as_bytes());
+    let numbered = PdfPage { readings: vec!["123456789018".to_owned()], unreadable: 0 };
+    let readings = [
+        ("encrypted", PdfReading::Encrypted),
+        ("files", PdfReading::HoldsFiles),
+        ("pages", PdfReading::TooManyPages),
+        ("numbered", PdfReading::Read(PdfText { pages: vec![numbered], others: Vec::new() })),
+        ("beside", PdfReading::Read(PdfText { pages: Vec::new(), others: vec!["123456789018".to_owned()] })),
+    ];
+    if holds("infected") {
+        return Err(FileRefusal::Infected);
+    }
+    let reading = readings.into_iter().find(|(word, _)| holds(word)).map_or(PdfReading::Unreadable, |(_, reading)| reading);
+    Inspected::judge(file, reading)
 }
 
 fn dead_letter(failure: Failure) -> Judgement {

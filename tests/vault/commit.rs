@@ -2,7 +2,7 @@
 
 use crate::{shrink::publish_all, support::*};
 use nakatsugi::{
-    record::{Holding, PersonNeed},
+    record::{Holding, Listing, PersonNeed},
     relay::ports::{StopCause, Vault, VaultFault},
     vault::{CreateError, DataFolderError, VaultEvent, Vaults},
 };
@@ -75,7 +75,7 @@ async fn a_head_of_any_size_comes_back_in_rows_of_bounded_length() {
     let dir = tempfile::tempdir().unwrap();
     let first = site(dir.path(), never());
     let vault = first.vault().await;
-    let need = [PersonNeed { name: name_of(0), categories: vec![category()] }];
+    let need = [PersonNeed { name: name_of(0), categories: vec![category()], attachments: Listing::Left }];
     let lengths = [0, 200, 2_000, 700, 0, 900];
     let head = |number: u64, former: u32| {
         let mut frame = frame(number * 40, 30 << 10, 0);
@@ -142,7 +142,7 @@ async fn a_name_that_was_taken_away_leads_to_nobody_and_an_empty_holding_is_gone
     let mut change = frame(40, 0, 0);
     change.changes[0].holdings.insert(category(), Holding::default());
     vault.commit(change).await.unwrap();
-    let view = vault.view(&[PersonNeed { name: name_of(0), categories: vec![category()] }]).unwrap();
+    let view = vault.view(&[PersonNeed { name: name_of(0), categories: vec![category()], attachments: Listing::Left }]).unwrap();
     assert!(view.persons[0].as_ref().unwrap().holdings.is_empty());
     let mut change = frame(80, 0, 0);
     change.changes[0].linked.clear();
@@ -290,7 +290,8 @@ async fn a_view_reads_no_more_than_one_message_may_take() {
         vault.commit(frame(number, 4 << 20, 10)).await.unwrap();
         publish_all(&site.outbox).await;
     }
-    let needs: Vec<_> = (0..36).map(|number| PersonNeed { name: name_of(number), categories: vec![category()] }).collect();
+    let needs: Vec<_> =
+        (0..36).map(|number| PersonNeed { name: name_of(number), categories: vec![category()], attachments: Listing::Left }).collect();
     let view = vault.view(&needs).unwrap();
     assert_eq!(view.persons.iter().flatten().count(), 34, "everyone is known");
     let held = view.persons.iter().flatten().filter(|person| person.holdings.contains_key(&category())).count();

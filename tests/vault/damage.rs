@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use nakatsugi::{
+    record::{Listing, PersonNeed},
     relay::ports::{StopCause, Vault, VaultFault},
     vault::{OutboxLimits, RebuildReason, VaultEvent},
 };
@@ -241,7 +242,7 @@ async fn a_row_missing_or_old_while_serving_stops_the_vault_which_then_rebuilds(
         }
         let site = site(dir.path(), never());
         let vault = site.vault().await;
-        let needs = [nakatsugi::record::PersonNeed { name: name_of(0), categories: vec![category()] }];
+        let needs = [PersonNeed { name: name_of(0), categories: vec![category()], attachments: Listing::Left }];
         assert_eq!(vault.view(&needs).unwrap_err(), STOPPED(StopCause::StoreDamaged));
         assert_eq!(vault.commit(frame(20, 0, 0)).await.unwrap_err(), STOPPED(StopCause::StoreDamaged));
         assert_eq!(site.fault().await, STOPPED(StopCause::StoreDamaged));
@@ -342,7 +343,7 @@ async fn a_byte_changed_anywhere_in_the_store_loses_nothing() {
         }
         let site = site(&data, never());
         let mut vault = site.vault().await;
-        let needs = (0..40).map(|number| nakatsugi::record::PersonNeed { name: name_of(number), categories: vec![category()] });
+        let needs = (0..40).map(|number| PersonNeed { name: name_of(number), categories: vec![category()], attachments: Listing::Left });
         if vault.view(&needs.collect::<Vec<_>>()).is_err() || (0..40).any(|number| vault.recall(&message(number)).is_err()) {
             vault = site.vault_again().await;
         }
@@ -407,7 +408,7 @@ async fn an_older_row_put_back_is_noticed() {
     drop(store);
     let site = site(dir.path(), never());
     let vault = site.vault().await;
-    let needs = [nakatsugi::record::PersonNeed { name: name_of(0), categories: vec![category()] }];
+    let needs = [PersonNeed { name: name_of(0), categories: vec![category()], attachments: Listing::Left }];
     assert_eq!(vault.view(&needs).unwrap_err(), STOPPED(StopCause::StoreDamaged));
     assert_eq!(number_held(&site.vault_again().await, 0), Some(40));
 }

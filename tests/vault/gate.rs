@@ -4,6 +4,7 @@
 
 use nakatsugi::{
     calendar::Timestamp,
+    command::{Examined, ScannerFault},
     directory::{
         Authority, Carrier, DatedKey, Digests, Directory, Document, Functions, Name, Principal, ReplyQueue, Role, Tenant, Tenants,
         catalogue,
@@ -11,9 +12,10 @@ use nakatsugi::{
     envelope::{self, DecryptionKey, Draft, Environment, Limits, Padding, SigningKey, SuitePolicy},
     identifier::{MessageId, MessageType, TenantCode},
     ledger::Promise,
+    record::File,
     relay::{
         End, Keys, Relay,
-        ports::{Broker, BrokerFault, Clock, DeadLetter, Delivery, Parcel, Ticket},
+        ports::{Broker, BrokerFault, Clock, DeadLetter, Delivery, Examiner, Parcel, Ticket},
     },
     tenant::{Copied, EXCHANGE_IN, Permit, Route, Verified},
     vault::Vaults,
@@ -148,13 +150,13 @@ impl Gate {
     }
 
     /// The relay of this world over real vaults. It is the only one that can decrypt from now on.
-    pub(crate) fn relay(&self, vaults: Vaults, clock: Hand) -> Relay<Vaults, NoBroker, Hand, crate::support::Random> {
+    pub(crate) fn relay(&self, vaults: Vaults, clock: Hand) -> Relay<Vaults, NoBroker, Hand, crate::support::Random, NoFiles> {
         let again = |key: &DecryptionKey| DecryptionKey::from_jwk(&key.to_jwk()).unwrap();
         let keys = Keys {
             decryption: BTreeMap::from([(self.own.decryption.kid().clone(), again(&self.own.decryption))]),
             signing: SigningKey::from_jwk(&self.own.signing.to_jwk()).unwrap(),
         };
-        let edges = (vaults, NoBroker, clock, crate::support::Random::new());
+        let edges = (vaults, NoBroker, clock, crate::support::Random::new(), NoFiles);
         Relay::new(keys, self.directory(), SuitePolicy::default(), Limits::default(), edges)
     }
 
@@ -170,7 +172,7 @@ impl Gate {
 }
 
 /// Carries a letter; says how its way ended, and whether it was acknowledged.
-pub(crate) async fn carry(relay: &Relay<Vaults, NoBroker, Hand, crate::support::Random>, letter: &Letter) -> End {
+pub(crate) async fn carry(relay: &Relay<Vaults, NoBroker, Hand, crate::support::Random, NoFiles>, letter: &Letter) -> End {
     let delivery = Delivery { body: letter.body.clone(), route: letter.route.clone(), suspicion: 0, ticket: Slip };
     relay.carry(delivery).await.1
 }
@@ -187,6 +189,15 @@ impl Clock for Hand {
 
 /// Nothing is buried in these tests that is looked for.
 pub(crate) struct NoBroker;
+
+/// Nobody brings a file here.
+pub(crate) struct NoFiles;
+
+impl Examiner for NoFiles {
+    async fn examine(&self, files: Vec<File>) -> Result<Vec<Examined>, ScannerFault> {
+        panic!("{files:?}")
+    }
+}
 
 impl Broker for NoBroker {
     async fn bury(&self, _: DeadLetter<'_>) -> Result<(), BrokerFault> {

@@ -3,6 +3,7 @@
 use crate::{gate::Gate, support::*};
 use nakatsugi::{
     identifier::{TenantCode, VaultName},
+    record::{Listing, PersonNeed},
     relay::ports::Vault,
     vault::{OutboxLimits, Tuning, VaultEvent},
 };
@@ -222,7 +223,7 @@ async fn time_of_a_view() {
         drop(vault);
         let second = site(&first.kill(), Tuning::default());
         let vault = second.vault().await;
-        let need = [nakatsugi::record::PersonNeed { name: name_of(0), categories: vec![category()] }];
+        let need = [PersonNeed { name: name_of(0), categories: vec![category()], attachments: Listing::Left }];
         let mut times = [Duration::ZERO; 2];
         for time in &mut times {
             let started = Instant::now();

@@ -6,7 +6,7 @@ use nakatsugi::{
     identifier::{Category, MessageId, MessageType, PersonCode, PersonName, TenantCode, VaultName},
     keyring::RootKey,
     ledger::{Commitment, Promise, Salt, Sealing},
-    record::{Head, Holding, Item, ItemValue, PersonChange, PersonId, PersonNeed, Record, Replaced, Row},
+    record::{Head, Holding, Item, ItemValue, Listing, PersonChange, PersonId, PersonNeed, Record, Replaced, Row},
     relay::ports::{Answer, Entropy, Frame, MessageKey, Parcel, Vault, VaultFault},
     tenant::TenantScope,
     vault::{Anchors, Caretaker, DiskVault, Outbox, OutboxLimits, Settings, Tuning, VaultEvent, Vaults, filter},
@@ -273,6 +273,7 @@ pub(crate) fn frame(number: u64, value: usize, reply: usize) -> Frame {
             linked: vec![name_of(number)],
             unlinked: vec![],
             holdings: BTreeMap::from([(category(), holding(number, value))]),
+            attachments: BTreeMap::new(),
         }],
         commitment: Commitment::of(&digest(number), &Promise::of(&sealing(number))),
         sealing: sealing(number),
@@ -300,7 +301,7 @@ pub(crate) fn assert_remembered(vault: &Opened, number: u64) {
 
 /// The number that stands in a person's record.
 pub(crate) fn number_held(vault: &Opened, number: u64) -> Option<u64> {
-    let need = PersonNeed { name: name_of(number), categories: vec![category()] };
+    let need = PersonNeed { name: name_of(number), categories: vec![category()], attachments: Listing::Left };
     let view = vault.view(&[need]).unwrap();
     let person = view.persons.into_iter().next().unwrap()?;
     assert_eq!(person.id, person_of(number));

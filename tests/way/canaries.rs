@@ -1,10 +1,14 @@
 //! Secrets with unmistakable names go all ways through the system; afterwards they lie nowhere in the open.
 
 use crate::{
+    pdf,
     search::{Hit, Search},
     stage::{Of, Running, Stage, Voice, categories, now, stage},
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use nakatsugi::{
     cli::{
         demo::population::{self, Resident, Shown},
@@ -63,7 +67,24 @@ impl Canary {
     }
 
     fn request(&self) -> Value {
-        population::request(&self.code(), &categories().iter().collect::<Vec<_>>(), now())
+        let mut request = population::request(&self.code(), &categories().iter().collect::<Vec<_>>(), now());
+        request["attachments"] = json!("included");
+        request
+    }
+
+    /// Files that hold the value, one that is kept and one that is not: the number stands in it.
+    fn files(&self) -> [Value; 2] {
+        let file = |key: &str, (name, kind): (&str, &str), content: &[u8]| {
+            json!({ "person": self.number, "category": categories()[0], "revision": 1, "attachment": {
+                "attachment_key": key, "name": name, "type": kind, "unit": "tax", "user": "u1", "content": STANDARD.encode(content),
+            } })
+        };
+        let pdf = pdf::text(&[&[self.value.as_str(), self.number.as_str()]]);
+        [file("kept", ("a.txt", "text/plain"), self.file().as_bytes()), file("refused", ("a.pdf", "application/pdf"), &pdf)]
+    }
+
+    fn file(&self) -> String {
+        format!("x{}\n", self.value).repeat(2_000)
     }
 }
 
@@ -80,9 +101,13 @@ async fn speak(stage: &Stage, disclosure: &mut Voice, municipal: &mut Voice, can
     assert!(says(&municipal.ask(&link).await, "linked"));
     let put = stage.letter(municipal, tenant, MessageType::RecordPut, &json!({ "rows": canary.rows() }));
     assert!(says(&municipal.ask(&put).await, "stored"));
+    let attached = stage.letter(municipal, tenant, MessageType::AttachmentPut, &json!({ "rows": canary.files() }));
+    let told = municipal.ask(&attached).await;
+    assert!(says(&told, "stored") && says(&told, "addressee-in-text"), "{}", told.body);
     let asked = stage.letter(disclosure, tenant, MessageType::SelfInfoRequest, &canary.request());
     let reply = disclosure.ask(&asked).await;
     assert!(says(&reply, &canary.value), "the canary did not get through: {}", reply.body);
+    assert!(says(&reply, &STANDARD.encode(canary.file())), "the file did not get through");
 }
 
 fn says(reply: &Reply, word: &str) -> bool {

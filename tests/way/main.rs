@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on says where")]
 
+mod attachments;
 mod canaries;
 mod damage;
 #[path = "../support/graveyard.rs"]
@@ -14,6 +15,8 @@ mod kills;
 mod ledger;
 mod order;
 mod pairs;
+#[path = "../support/pdf.rs"]
+mod pdf;
 mod refusals;
 mod reload;
 mod rotation;

@@ -16,10 +16,10 @@ use std::{
 };
 
 /// Puts the files back as they were, whatever happens to the test.
-struct Kept(Vec<(PathBuf, Vec<u8>)>);
+pub(crate) struct Kept(Vec<(PathBuf, Vec<u8>)>);
 
 impl Kept {
-    fn of(stage: &Stage) -> Self {
+    pub(crate) fn of(stage: &Stage) -> Self {
         let files = ["directory.json", "directory.json.sig", "catalogue.json", "nakatsugi.toml"];
         Self(files.map(|name| stage.site.folder().join(name)).map(|path| (path.clone(), fs::read(path).unwrap())).into())
     }
@@ -43,7 +43,7 @@ fn hang_up(running: &Running) {
 }
 
 /// Signs the directory anew, with another version and a change.
-fn sign(stage: &Stage, version: u64, change: impl FnOnce(&mut Document)) {
+pub(crate) fn sign(stage: &Stage, version: u64, change: impl FnOnce(&mut Document)) {
     let folder = stage.site.folder();
     let mut document = Document::parse(&fs::read(folder.join("directory.json")).unwrap()).unwrap();
     document.version = version;

@@ -13,7 +13,7 @@ const FUJISAWA: &str = "142051";
 const YOKOHAMA: &str = "141003";
 
 /// Every tenant of the site, and who uses it.
-const TENANTS: [site::Town; 16] = [
+const TENANTS: [site::Town; 18] = [
     (FUJISAWA, ("藤沢市", "Fujisawa")),
     (YOKOHAMA, ("横浜市", "Yokohama")),
     ("140007", ("神奈川県", "Kanagawa")),
@@ -30,6 +30,8 @@ const TENANTS: [site::Town; 16] = [
     ("141305", ("川崎市", "Kawasaki")),
     ("280003", ("兵庫県", "Hyogo")),
     ("400009", ("福岡県", "Fukuoka Prefecture")),
+    ("260002", ("京都府", "Kyoto")),
+    ("231002", ("名古屋市", "Nagoya")),
 ];
 
 /// The tenants of one test, which no other test uses.
@@ -43,6 +45,7 @@ pub(crate) enum Of {
     Suspects,
     Pairs,
     Rotation,
+    Attachments,
     /// By a daemon that is broken on purpose: what it leaves is of no use to another.
     #[cfg(feature = "sabotage")]
     Red,
@@ -60,6 +63,7 @@ impl Of {
             Self::Suspects => ("230006", "340006"),
             Self::Pairs => ("141305", "141305"),
             Self::Rotation => ("280003", "400009"),
+            Self::Attachments => ("260002", "231002"),
             #[cfg(feature = "sabotage")]
             Self::Red => ("220001", "270008"),
         };

@@ -226,5 +226,6 @@ fn context<'a>(verified: &'a Verified, fresh: &'a dyn Fn() -> PersonId, heads: &
         heads,
         fresh,
         room: Limits::default().longest_payload(Padding::Padme),
+        examined: &[],
     })
 }

@@ -11,8 +11,10 @@ use crate::{
     daemon::{self, operations::next_root},
     directory::{DatedKey, Directory, Principal},
     envelope::Environment,
+    examiner::{Scanner, ScannerSettings, ScannerState},
     identifier::{MessageClass, VaultName},
     keyring::RootKey,
+    relay::ports::Clock,
     vault::{Anchors, Flaw, KeyUse, filter, inspect},
 };
 use std::{
@@ -20,6 +22,7 @@ use std::{
     io,
     os::unix::fs::MetadataExt as _,
     path::Path,
+    sync::Arc,
 };
 use tokio::runtime;
 
@@ -52,6 +55,7 @@ pub(super) fn all(config: &Path, now: Timestamp) -> Vec<Finding> {
         }
     };
     found.push(root_key(&configuration));
+    found.extend(configuration.scanner.clone().map(|settings| scanner(settings, now)));
     if let Some(directory) = &directory {
         found.push(relay_keys(&configuration, directory, now));
         found.push(others(directory, now));
@@ -108,6 +112,33 @@ fn relay_keys(configuration: &Configuration, directory: &Directory, now: Timesta
         }
         Some(left) => Finding::good("relay keys", format!("stand in the directory; the first ends in {left} days")),
         None => Finding::failed("relay keys", "none counts now", "make new ones, enter them in the directory, and sign it"),
+    }
+}
+
+/// Whether the virus scanner answers, and knows what is known.
+fn scanner(settings: ScannerSettings, now: Timestamp) -> Finding {
+    struct Then(Timestamp);
+    impl Clock for Then {
+        fn now(&self) -> Timestamp {
+            self.0
+        }
+    }
+    let (socket, most) = (settings.socket.to_string(), settings.signature_days);
+    let state = match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(Scanner::new(settings, Arc::new(Then(now)), Arc::new(|_| {})).state()),
+        Err(error) => ScannerState::Unavailable { detail: error.to_string() },
+    };
+    match state {
+        ScannerState::Good { days } => Finding::good("scanner", format!("{socket}: answers, signatures {days} days old")),
+        ScannerState::Stale { days } => {
+            let age = days.map_or_else(|| "without a date".to_owned(), |days| format!("{days} days old"));
+            let next = "files are refused until its signatures are renewed: see that freshclam runs, or allow more signature_days";
+            Finding::failed("scanner", format!("{socket}: signatures {age}, at most {most} are allowed"), next)
+        }
+        ScannerState::Unavailable { detail } => {
+            let next = "files are refused until it answers: see that clamd runs and that the daemon's user may use its socket";
+            Finding::failed("scanner", format!("{socket}: {detail}"), next)
+        }
     }
 }
 

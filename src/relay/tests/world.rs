@@ -2,14 +2,17 @@
 
 use crate::{
     calendar::Timestamp,
+    command::{Examined, ScannerFault},
     directory::{
-        Authority, Carrier, DatedKey, Digests, Directory, Document, Functions, Name, Principal, ReplyQueue, Role, Tenant, Tenants,
+        Authority, Carrier, DatedKey, Digests, Directory, Document, Functions, Name, Principal, ReplyQueue, Role, Tenant, Tenants, Unit,
         catalogue,
     },
     envelope::{self, Decrypted, DecryptionKey, Draft, Environment, Limits, Padding, SigningKey, SuitePolicy},
     identifier::{Category, MessageId, MessageType, PersonName, VaultName},
     ledger::{Commitment, Frontier, Promise},
-    record::{Head, Holding, Person, PersonId, PersonNeed, View},
+    record::{
+        Attachments, ContentName, File, FileContent, Head, Holding, Inspected, Listing, PdfReading, Person, PersonId, PersonNeed, View,
+    },
     relay::{End, Keys, Known, Relay, ports::*},
     tenant::{Copied, EXCHANGE_IN, Permit, Route, Unscoped},
 };
@@ -48,7 +51,11 @@ pub(super) struct Memory(pub(super) Arc<Mutex<BTreeMap<String, Held>>>, pub(supe
 pub(super) struct Held {
     names: HashMap<PersonName, PersonId>,
     heads: HashMap<PersonId, Head>,
-    holdings: HashMap<(PersonId, Category), Holding>,
+    pub(super) holdings: HashMap<(PersonId, Category), Holding>,
+    pub(super) attachments: HashMap<(PersonId, Category), Attachments>,
+    contents: BTreeMap<ContentName, FileContent>,
+    /// Which contents were read.
+    pub(super) read: Vec<ContentName>,
     pub(super) frames: Vec<Frame>,
     pub(super) outbox: Vec<Parcel>,
     pub(super) log: Frontier,
@@ -105,10 +112,22 @@ impl Vault for MemoryVault {
                 let (unread, read) = need.categories.iter().cloned().partition::<Vec<_>, _>(|category| held.unread.contains(category));
                 let unread = unread.into_iter().collect();
                 let holdings = read.iter().filter_map(holding).collect();
-                Some(Person { id, head: held.heads[&id].clone(), holdings, unread })
+                let list = |category: &Category| Some((category.clone(), held.attachments.get(&(id, category.clone()))?.clone()));
+                let attachments = match need.attachments {
+                    Listing::Shown => read.iter().filter_map(list).collect(),
+                    Listing::Left => BTreeMap::new(),
+                };
+                Some(Person { id, head: held.heads[&id].clone(), holdings, attachments, unread })
             };
-            Ok(View { persons: needs.iter().map(person).collect() })
+            Ok(View { persons: needs.iter().map(person).collect(), ..View::default() })
         })
+    }
+
+    fn contents(&self, names: &[ContentName]) -> Result<Vec<FileContent>, VaultFault> {
+        Ok(self.with(|held| {
+            held.read.extend(names.iter().cloned());
+            names.iter().map(|name| held.contents[name].clone()).collect()
+        }))
     }
 
     fn floor(&self) -> Timestamp {
@@ -134,6 +153,14 @@ impl Vault for MemoryVault {
                 }
                 held.names.extend(change.linked.iter().map(|name| (name.clone(), change.id)));
                 held.holdings.extend(change.holdings.iter().map(|(category, holding)| ((change.id, category.clone()), holding.clone())));
+            }
+            for change in &frame.changes {
+                for (category, attached) in &change.attachments {
+                    let name =
+                        |key: &crate::record::RecordName| ContentName { person: change.id, category: category.clone(), key: key.clone() };
+                    held.contents.extend(attached.contents.iter().map(|(key, content)| (name(key), content.clone())));
+                    held.attachments.insert((change.id, category.clone()), attached.list.clone());
+                }
             }
             held.outbox.extend(frame.parcels.iter().cloned());
             let index = held.log.append(&frame.commitment);
@@ -187,6 +214,21 @@ impl Entropy for Counter {
     }
 }
 
+/// Judges files without reading a PDF, and counts those it was shown.
+#[derive(Default, Clone)]
+pub(super) struct Desk(pub(super) Arc<Mutex<(usize, Option<ScannerFault>)>>);
+
+impl Examiner for Desk {
+    async fn examine(&self, files: Vec<File>) -> Result<Vec<Examined>, ScannerFault> {
+        let mut desk = self.0.lock().unwrap();
+        desk.0 += files.len();
+        match desk.1 {
+            Some(fault) => Err(fault),
+            None => Ok(files.iter().map(|file| Inspected::judge(file, PdfReading::Unreadable)).collect()),
+        }
+    }
+}
+
 /// How a delivery was settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Settled {
@@ -207,7 +249,8 @@ impl Ticket for Slip {
 }
 
 pub(super) struct World {
-    pub(super) relay: Relay<Memory, Graveyard, Hand, Counter>,
+    pub(super) relay: Relay<Memory, Graveyard, Hand, Counter, Desk>,
+    pub(super) desk: Desk,
     pub(super) vaults: Memory,
     pub(super) dead: Graveyard,
     pub(super) clock: Hand,
@@ -272,6 +315,7 @@ impl World {
             principal("relay", Role::Relay, &own),
             principal("disclosure", Role::DisclosureSystem, &disclosure),
             principal("fujisawa", Role::MunicipalSystem, &fujisawa),
+            principal("fujisawa.tax.1", Role::Official, &actor("fujisawa.tax.1")),
         ];
         let tenant = |code: &str, ja: &str, latin: &str, from: &str| Tenant {
             code: code.parse().unwrap(),
@@ -280,7 +324,13 @@ impl World {
             partition: None,
             functions: Functions { self_info: from.parse().ok(), copies: from.parse().ok() },
             categories: [TAX, CARE, ASSISTANCE, "TM00000000000080"].iter().map(|code| code.parse().unwrap()).collect(),
-            units: Vec::new(),
+            units: vec![Unit {
+                id: "tax".parse().unwrap(),
+                name: Name { ja: "税務課".to_owned(), latin: "Tax".to_owned() },
+                affairs: Vec::new(),
+                categories: [TAX].iter().map(|code| code.parse().unwrap()).collect(),
+                officials: if code == FUJISAWA { vec!["fujisawa.tax.1".parse().unwrap()] } else { Vec::new() },
+            }],
         };
         document.tenants = vec![tenant(FUJISAWA, "藤沢市", "Fujisawa", "2026-07-18"), tenant("141003", "横浜市", "Yokohama", "2099-01-01")];
         let authority = SigningKey::generate("authority".parse().unwrap()).unwrap();
@@ -288,9 +338,10 @@ impl World {
         let relay_public = (own.decryption.public(), own.signing.public());
         let keys = Keys { decryption: BTreeMap::from([(own.decryption.kid().clone(), own.decryption)]), signing: own.signing };
         let (vaults, dead, clock) = (Memory::default(), Graveyard::default(), Hand(Arc::new(AtomicI64::new(NOW))));
-        let edges = (vaults.clone(), dead.clone(), clock.clone(), Counter(AtomicU64::new(1)));
+        let desk = Desk::default();
+        let edges = (vaults.clone(), dead.clone(), clock.clone(), Counter(AtomicU64::new(1)), desk.clone());
         let relay = Relay::new(keys, directory, SuitePolicy::default(), Limits::default(), edges);
-        Self { relay, vaults, dead, clock, disclosure, fujisawa, relay_public, document, authority }
+        Self { relay, desk, vaults, dead, clock, disclosure, fujisawa, relay_public, document, authority }
     }
 
     /// Signs and encrypts as this principal.
