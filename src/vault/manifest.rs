@@ -59,7 +59,7 @@ pub(super) type Seals = BTreeMap<u32, u64>;
 
 /// The one format there is.
 pub(super) const FORMAT: u8 = 1;
-const FILE: &str = "manifest";
+pub(super) const FILE: &str = "manifest";
 
 impl Manifest {
     /// Writes it in the place of the one before.

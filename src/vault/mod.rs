@@ -17,6 +17,7 @@
 
 mod anchors;
 mod applied;
+pub mod backup;
 mod carry;
 mod checkpoint;
 mod close;

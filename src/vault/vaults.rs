@@ -9,6 +9,7 @@
 
 use super::{
     anchors::Anchors,
+    backup::{BackupError, KeyBackup},
     carry::CarryError,
     close::{self, KeyStanding},
     core::{Core, Listener, lock},
@@ -24,6 +25,7 @@ use super::{
     roots::{Roots, Wrapped},
 };
 use crate::{
+    calendar::Timestamp,
     identifier::VaultName,
     keyring::RootKey,
     relay::ports::{self, Entropy, StopCause, VaultFault},
@@ -173,6 +175,17 @@ impl Vaults {
         }
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// Backs up every keyring into this folder, in the place of the key backup that was there. Returns how many. Waits for the
+    /// disk, so not for an asynchronous task.
+    ///
+    /// # Errors
+    /// [`BackupError`]; the key backup that was there stays then.
+    pub fn back_up_keys(&self, folder: &Path, now: Timestamp) -> Result<usize, BackupError> {
+        let around = &self.0.around;
+        let names = self.names().map_err(|source| BackupError::Io { path: around.vaults.clone(), source })?;
+        around.roots.with_newest(|root| KeyBackup::of(&around.vaults, &names, root, around.roots.environment(), now)?.write(folder, root))
     }
 
     /// The vaults that have something to do before anyone asks: frames behind their manifest, or parcels to publish.

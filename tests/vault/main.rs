@@ -7,6 +7,7 @@ mod support;
 
 mod anchors;
 mod answered;
+mod backup;
 mod carry;
 mod carry_crash;
 mod carry_figures;
