@@ -11,7 +11,7 @@ use crate::{
     envelope::SealingError,
     identifier::{MessageId, MessageType, PrincipalId, TenantCode, VaultName},
     telemetry::TelemetryError,
-    vault::{CreateError, DataFolderError, FilterError, Flaw, RootError},
+    vault::{CreateError, DataFolderError, FilterError, Flaw, RootError, backup::BackupError},
 };
 use std::{io, path::PathBuf};
 use thiserror::Error;
@@ -128,6 +128,41 @@ pub enum CliError {
     /// The new root key needs a place for its recovery shares.
     #[error("the recovery shares of the new root key need a place")]
     NoPlaceForShares,
+    /// A backup, or a vault that comes back from one.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// Folders in which no backup should lie.
+    #[error("{0}")]
+    BackupPlace(&'static str),
+    /// A folder without a backup of the vault.
+    #[error("{}: there is no backup of it here", .0.display())]
+    NoBackup(PathBuf),
+    /// Vaults, or the keyrings, that were not backed up.
+    #[error("{failed} of what should be backed up is not")]
+    NotBackedUp {
+        /// How many.
+        failed: usize,
+    },
+    /// Backups that did not come back as they should.
+    #[error("{failed} of the backups did not come back as they should")]
+    DrillFailed {
+        /// How many.
+        failed: usize,
+    },
+    /// A vault that is back but for the last step.
+    #[error("{vault}: everything is ready; the last step needs the daemon stopped, for a moment")]
+    Restored {
+        /// Which.
+        vault: VaultName,
+    },
+    /// The running daemon.
+    #[error("{}: the running daemon: {words}", socket.display())]
+    BackupDaemon {
+        /// Its socket.
+        socket: PathBuf,
+        /// What it said, or what the system did.
+        words: String,
+    },
     /// The data folder cannot be used.
     #[error("{}: {source}", path.display())]
     DataFolder {
@@ -299,6 +334,28 @@ impl CliError {
             | Self::RowsRefused { .. } => Exit::Data,
             Self::Share(ShareError::Count | ShareError::Threshold) => Exit::Usage,
             Self::Share(_) => Exit::Data,
+            Self::Backup(error) => match error {
+                BackupError::Io { .. } | BackupError::Place(DataFolderError::Folder(_)) => Exit::CannotCreate,
+                BackupError::Exists(_) => Exit::CannotCreate,
+                BackupError::Place(DataFolderError::InUse) | BackupError::Fault(_) | BackupError::CutShort => Exit::TryAgain,
+                BackupError::NotABackup(_)
+                | BackupError::OtherVault { .. }
+                | BackupError::OtherEnvironment(_)
+                | BackupError::Sealed(_)
+                | BackupError::Content(_)
+                | BackupError::KeyBackup(_)
+                | BackupError::NoKeyring { .. }
+                | BackupError::Keyring(_)
+                | BackupError::Tree
+                | BackupError::Values { .. }
+                | BackupError::Anchor(_)
+                | BackupError::Behind { .. }
+                | BackupError::Forked => Exit::Data,
+            },
+            Self::BackupPlace(_) => Exit::Usage,
+            Self::NoBackup(_) => Exit::NoInput,
+            Self::NotBackedUp { .. } | Self::DrillFailed { .. } => Exit::Unavailable,
+            Self::Restored { .. } | Self::BackupDaemon { .. } => Exit::TryAgain,
             Self::Exists(_) | Self::Write { .. } => Exit::CannotCreate,
             Self::Vault { source, .. } => match source {
                 CreateError::Exists | CreateError::Folder(_) => Exit::CannotCreate,
@@ -388,6 +445,40 @@ impl CliError {
                 CreateError::Folder(_) | CreateError::Root(RootError::Io(_)) => "see that the data folder is yours and has room",
                 CreateError::Keyring(_) | CreateError::Root(RootError::Keyring(_)) => "this is our fault: please report it",
             },
+            Self::Backup(error) => match error {
+                BackupError::Io { .. } => {
+                    "see that the folder exists, is readable, and its disk has room; then run the same command again: it goes on"
+                }
+                BackupError::Fault(_) => "see what the log says of this vault, and: nakatsugi doctor",
+                BackupError::NotABackup(_) | BackupError::OtherVault { .. } | BackupError::OtherEnvironment(_) => {
+                    "name the right file; a backup ends in .backup and its first line says whose it is"
+                }
+                BackupError::Sealed(_) | BackupError::Content(_) => {
+                    "take another copy or an older backup, and the newest key backup; keep this one for whoever looks into it"
+                }
+                BackupError::KeyBackup(_) | BackupError::Keyring(_) => {
+                    "take the newest key backup, and shares of the root key it was made under"
+                }
+                BackupError::NoKeyring { .. } | BackupError::Values { .. } => "take the newest key backup",
+                BackupError::Exists(_) => {
+                    "if that vault is lost: stop the daemon, move it away, keep it, and give its journal with --journal"
+                }
+                BackupError::Place(_) | BackupError::CutShort => {
+                    "see that no other command works on it, then run the same command again: it goes on"
+                }
+                BackupError::Tree => "take another copy or an older backup; keep this one for whoever looks into it",
+                BackupError::Anchor(_) => "mount the volume of the anchors; restoring without them could bring back an old copy unnoticed",
+                BackupError::Behind { .. } => {
+                    "look for a newer backup, or for the lost vault's journal (--journal); if there is none: --older-than-anchor"
+                }
+                BackupError::Forked => "find out who made it; it is not brought back",
+            },
+            Self::BackupPlace(_) => "give two folders outside the data folder, best on other machines: --to FOLDER --keys-to FOLDER",
+            Self::NoBackup(_) => "name the folder with the backups, or the backup",
+            Self::NotBackedUp { .. } => "mend what stands beside each of them, then run the same command again",
+            Self::DrillFailed { .. } => "do what stands beside each of them; until a drill succeeds, there is no backup",
+            Self::Restored { .. } => "stop the daemon, run the same command again, which takes a moment now, and start it",
+            Self::BackupDaemon { .. } => "see that the daemon runs and that you are its user or root; then run the same command again",
             Self::Flaw { .. } => "see what else is wrong: nakatsugi doctor",
             Self::Daemon { .. } => "ask as the daemon's own user or as root; if something else has the data folder, wait until it is done",
             Self::Refused(_) | Self::NotDone(_) => "see the log for the cause, then run it again: it goes on where it was",

@@ -2,6 +2,7 @@
 
 use super::{
     Caution, Registrar, ServeError, Suspects, SystemClock, SystemEntropy, admin,
+    backup::socket,
     intake::{Brokers, Publishers, RunningRelay, take_in},
     operations::{self, Operations},
     post::{Backlog, Post, post},
@@ -141,6 +142,8 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
     background.spawn(timers::keep(vaults.clone(), configuration.anchor_pace()));
     background.spawn(admin::answer(listener, Arc::clone(&operations), events));
     background.spawn(async move { operations.keep().await });
+    let (data, kept) = (configuration.data.clone(), vaults.clone());
+    background.spawn(async move { socket::answer(&data, kept).await });
     background.spawn(timers::watch(configuration.clone(), Arc::clone(&relay)));
     let mut recovering = tokio::spawn(finish_what_was_begun(vaults.clone()));
     if suspects.caution() == Caution::AfterUncleanStop {

@@ -69,5 +69,5 @@ pub use self::{
     removal::{RemovalError, Removed},
     room::Room,
     roots::RootError,
-    vaults::{DataFolderError, Settings, Vaults},
+    vaults::{DataFolderError, Settings, Vaults, hold_data_folder},
 };

@@ -241,7 +241,7 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
         ledger,
         settling,
         disk: Arc::clone(&around.disk),
-        environment: around.environment.clone(),
+        environment: around.roots.environment().to_owned(),
         heads: found.heads,
         anchors: around.anchors.clone(),
         anchored: anchor.map(|anchor| *anchor.head()),

@@ -130,8 +130,7 @@ impl Vaults {
         let data = settings.data;
         let vaults = data.join("vaults");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&vaults)?;
-        let lock = File::options().read(true).write(true).create(true).truncate(false).open(data.join("lock"))?;
-        hold(&lock)?;
+        let lock = hold_data_folder(&data)?;
         let around = Surroundings {
             filter,
             vaults,
@@ -413,6 +412,16 @@ fn hold(lock: &File) -> Result<(), DataFolderError> {
         }
     }
     Err(DataFolderError::InUse)
+}
+
+/// Takes hold of a data folder, so that no daemon or command has it, as long as this lives.
+///
+/// # Errors
+/// [`DataFolderError`].
+pub fn hold_data_folder(data: &Path) -> Result<File, DataFolderError> {
+    let lock = File::options().read(true).write(true).create(true).truncate(false).open(data.join("lock"))?;
+    hold(&lock)?;
+    Ok(lock)
 }
 
 impl Shared {

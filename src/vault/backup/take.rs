@@ -36,6 +36,8 @@ use std::{
 /// wait for an answer.
 const STEP: usize = 1 << 20;
 const STEP_ROWS: usize = 4_096;
+/// How the name of a backup ends that is not finished.
+const PART: &str = "part";
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A backup that was taken, and read back whole.
@@ -126,7 +128,15 @@ impl Core {
         if path.exists() {
             return Err(BackupError::Exists(path));
         }
-        let part = Unfinished(path.with_extension("part"));
+        // What an earlier attempt left when the process ended in its middle; nobody else backs this vault up now.
+        let begun = format!("{}.", self.name);
+        for entry in fs::read_dir(folder).map_err(BackupError::at(folder))?.flatten() {
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| name.starts_with(&begun) && name.ends_with(PART)) {
+                fs::remove_file(entry.path()).map_err(BackupError::at(&entry.path()))?;
+            }
+        }
+        let part = Unfinished(path.with_extension(PART));
         let create = File::options().write(true).create(true).truncate(true).mode(0o600).open(&part.0);
         let out = BufWriter::new(create.map_err(BackupError::at(&part.0))?);
         let out = Sealing::begin(out, &label, &self.keyring).map_err(BackupError::at(&part.0))?;
