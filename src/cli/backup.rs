@@ -163,8 +163,8 @@ fn drill(
     let mut failed = 0;
     for vault in wanted {
         let place = scratch.unwrap_or(&configuration.data).join(format!("drill-{vault}"));
-        let work = Work { configuration, source, vault, place: place.clone(), journal: None, depth: Depth::EveryValue };
-        let result = work.run(filter, outside);
+        let work = Work { configuration, source, vault, place: place.clone(), journal: None, depth: Depth::EveryValue, export: None };
+        let result = work.run(filter);
         let now = outside.clock.now();
         match &result {
             Ok(restored) => {

@@ -2,16 +2,19 @@
 //!
 //! Always: the table of exit codes and the table of next steps are exhaustive.
 
-use super::{Exit, ShareError, demo::SiteError, peer::PeerSettingsError};
+use super::{Exit, ShareError, backup_errors, demo::SiteError, peer::PeerSettingsError};
 use crate::{
     broker::{BrokerError, BrokerSettings, Unpublished},
     config::{ConfigError, OpenError},
     daemon::ServeError,
-    directory::{CatalogueError, DirectoryError},
+    directory::{CatalogueError, DirectoryError, RecipientError},
     envelope::SealingError,
     identifier::{MessageId, MessageType, PrincipalId, TenantCode, VaultName},
     telemetry::TelemetryError,
-    vault::{CreateError, DataFolderError, FilterError, Flaw, RootError, backup::BackupError},
+    vault::{
+        CreateError, DataFolderError, FilterError, Flaw, RootError,
+        backup::{BackupError, ExportError},
+    },
 };
 use std::{io, path::PathBuf};
 use thiserror::Error;
@@ -131,6 +134,17 @@ pub enum CliError {
     /// A backup, or a vault that comes back from one.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// An export that does not open.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// A principal to whom a tenant is not exported.
+    #[error("{id}: {source}")]
+    Recipient {
+        /// Who.
+        id: PrincipalId,
+        /// Why.
+        source: RecipientError,
+    },
     /// Folders in which no backup should lie.
     #[error("{0}")]
     BackupPlace(&'static str),
@@ -334,24 +348,9 @@ impl CliError {
             | Self::RowsRefused { .. } => Exit::Data,
             Self::Share(ShareError::Count | ShareError::Threshold) => Exit::Usage,
             Self::Share(_) => Exit::Data,
-            Self::Backup(error) => match error {
-                BackupError::Io { .. } | BackupError::Place(DataFolderError::Folder(_)) => Exit::CannotCreate,
-                BackupError::Exists(_) => Exit::CannotCreate,
-                BackupError::Place(DataFolderError::InUse) | BackupError::Fault(_) | BackupError::CutShort => Exit::TryAgain,
-                BackupError::NotABackup(_)
-                | BackupError::OtherVault { .. }
-                | BackupError::OtherEnvironment(_)
-                | BackupError::Sealed(_)
-                | BackupError::Content(_)
-                | BackupError::KeyBackup(_)
-                | BackupError::NoKeyring { .. }
-                | BackupError::Keyring(_)
-                | BackupError::Tree
-                | BackupError::Values { .. }
-                | BackupError::Anchor(_)
-                | BackupError::Behind { .. }
-                | BackupError::Forked => Exit::Data,
-            },
+            Self::Backup(error) => backup_errors::exit(error),
+            Self::Export(error) => backup_errors::export_exit(error),
+            Self::Recipient { .. } => Exit::Data,
             Self::BackupPlace(_) => Exit::Usage,
             Self::NoBackup(_) => Exit::NoInput,
             Self::NotBackedUp { .. } | Self::DrillFailed { .. } => Exit::Unavailable,
@@ -445,34 +444,9 @@ impl CliError {
                 CreateError::Folder(_) | CreateError::Root(RootError::Io(_)) => "see that the data folder is yours and has room",
                 CreateError::Keyring(_) | CreateError::Root(RootError::Keyring(_)) => "this is our fault: please report it",
             },
-            Self::Backup(error) => match error {
-                BackupError::Io { .. } => {
-                    "see that the folder exists, is readable, and its disk has room; then run the same command again: it goes on"
-                }
-                BackupError::Fault(_) => "see what the log says of this vault, and: nakatsugi doctor",
-                BackupError::NotABackup(_) | BackupError::OtherVault { .. } | BackupError::OtherEnvironment(_) => {
-                    "name the right file; a backup ends in .backup and its first line says whose it is"
-                }
-                BackupError::Sealed(_) | BackupError::Content(_) => {
-                    "take another copy or an older backup, and the newest key backup; keep this one for whoever looks into it"
-                }
-                BackupError::KeyBackup(_) | BackupError::Keyring(_) => {
-                    "take the newest key backup, and shares of the root key it was made under"
-                }
-                BackupError::NoKeyring { .. } | BackupError::Values { .. } => "take the newest key backup",
-                BackupError::Exists(_) => {
-                    "if that vault is lost: stop the daemon, move it away, keep it, and give its journal with --journal"
-                }
-                BackupError::Place(_) | BackupError::CutShort => {
-                    "see that no other command works on it, then run the same command again: it goes on"
-                }
-                BackupError::Tree => "take another copy or an older backup; keep this one for whoever looks into it",
-                BackupError::Anchor(_) => "mount the volume of the anchors; restoring without them could bring back an old copy unnoticed",
-                BackupError::Behind { .. } => {
-                    "look for a newer backup, or for the lost vault's journal (--journal); if there is none: --older-than-anchor"
-                }
-                BackupError::Forked => "find out who made it; it is not brought back",
-            },
+            Self::Backup(error) => backup_errors::next(error),
+            Self::Export(error) => backup_errors::export_next(error),
+            Self::Recipient { .. } => "name a municipal system of this tenant; who is one is for the signed directory to say",
             Self::BackupPlace(_) => "give two folders outside the data folder, best on other machines: --to FOLDER --keys-to FOLDER",
             Self::NoBackup(_) => "name the folder with the backups, or the backup",
             Self::NotBackedUp { .. } => "mend what stands beside each of them, then run the same command again",

@@ -5,12 +5,14 @@
 
 mod ask;
 mod backup;
+mod backup_errors;
 mod bench;
 pub mod demo;
 mod directory;
 mod doctor;
 mod error;
 mod exit;
+mod export;
 mod files;
 mod init;
 mod keys;
@@ -95,6 +97,8 @@ pub enum Command {
     Backup(backup::Arguments),
     /// Bring a vault back from its backup.
     Restore(restore::Arguments),
+    /// Export a tenant, sealed to its own municipal system.
+    Export(export::Arguments),
     /// Look at everything a site needs and say what is wrong and what to do.
     Doctor(doctor::Arguments),
     /// Say what is wrong with a configuration, directory, catalogue or message before anyone uses it.
@@ -159,6 +163,7 @@ pub fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliEr
         Command::Ledger(command) => ledger::run(config, command, outside),
         Command::Backup(arguments) => backup::run(config, arguments, outside),
         Command::Restore(arguments) => restore::run(config, arguments, outside),
+        Command::Export(arguments) => export::run(config, arguments, outside),
         Command::Doctor(arguments) => doctor::run(config, arguments, outside),
         Command::Validate(arguments) => validate::run(arguments, outside),
         Command::Ask(arguments) => ask::run(arguments, outside),

@@ -10,7 +10,7 @@ use crate::{
     identifier::VaultName,
     vault::{
         Anchors,
-        backup::{BackupError, Depth, KEY_BACKUP, Label, Older, Restore, Restored},
+        backup::{BackupError, Depth, Export, KEY_BACKUP, Label, Older, Restore, Restored},
         filter::{self, FilterInstalled},
         hold_data_folder,
     },
@@ -97,10 +97,11 @@ pub(super) struct Work<'a> {
     pub(super) place: PathBuf,
     pub(super) journal: Option<PathBuf>,
     pub(super) depth: Depth,
+    pub(super) export: Option<Export>,
 }
 
 impl Work<'_> {
-    pub(super) fn run(self, filter: FilterInstalled, _outside: &mut Outside<'_>) -> Result<Restored, CliError> {
+    pub(super) fn run(self, filter: FilterInstalled) -> Result<Restored, CliError> {
         let backup = self.source.newest()?.remove(&self.vault);
         let from = &self.source.from;
         let backup = match backup {
@@ -119,6 +120,7 @@ impl Work<'_> {
             place: self.place,
             journal: self.journal,
             anchors: self.configuration.anchors.as_ref().map(|anchors| Anchors::in_folder(anchors.folder.clone())),
+            export: self.export,
             entropy: Arc::new(SystemEntropy::open().map_err(|_| CliError::Output(io::Error::other("no random bytes")))?),
         };
         let vault = self.vault;
@@ -148,8 +150,16 @@ pub(super) fn run(config: &Path, arguments: &Arguments, outside: &mut Outside<'_
         return Err(BackupError::Exists(there).into());
     }
     let place = data.join(format!("restoring-{vault}"));
-    let work = Work { configuration: &configuration, source, vault: *vault, place, journal: journal.clone(), depth: Depth::Tree };
-    let restored = work.run(filter, outside)?;
+    let work = Work {
+        configuration: &configuration,
+        source,
+        vault: *vault,
+        place,
+        journal: journal.clone(),
+        depth: Depth::EveryValue,
+        export: None,
+    };
+    let restored = work.run(filter)?;
     let (older, lost) = match (restored.standing(), older_than_anchor) {
         (Ok(()), _) => (Older::Refused, None),
         (Err(error @ BackupError::Behind { .. }), true) => (Older::Accepted, Some(error)),

@@ -18,3 +18,5 @@ pub(super) const LEDGER: &[u8] = b"nakatsugi/keyring/ledger/v1";
 pub(super) const BACKUP: &[u8] = b"nakatsugi/keyring/backup/v1";
 /// The tag of a key backup: `HKDF(∅, root key, KEYS)`.
 pub(super) const KEYS: &[u8] = b"nakatsugi/keyring/key-backup/v1";
+/// Seals an export to a municipal system: `HKDF(∅, file key, EXPORT)`.
+pub(super) const EXPORT: &[u8] = b"nakatsugi/keyring/export/v1";

@@ -9,7 +9,7 @@
 //! taken from another file do not open, nor does what was cut (the last chunk is marked: the STREAM construction of Hoang,
 //! Reyhanitabar, Rogaway and Vizár). Absent: files.
 
-use super::{KeyringError, seal::Length};
+use super::{KeyringError, labels, seal::Length};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     digest::{SHA256, digest},
@@ -44,6 +44,14 @@ impl ChunkKey {
         let key = UnboundKey::new(&AES_256_GCM, bytes.as_ref()).map_err(|_| KeyringError::Seal)?;
         let header = digest(&SHA256, header).as_ref().try_into().map_err(|_| KeyringError::Seal)?;
         Ok(Self { key: LessSafeKey::new(key), header })
+    }
+
+    /// The key of an export, from 32 fresh random bytes that are used for it alone.
+    ///
+    /// # Errors
+    /// [`KeyringError::Seal`] if the key could not be derived, which does not happen.
+    pub fn export(file_key: &[u8; 32], header: &[u8]) -> Result<Self, KeyringError> {
+        Self::derive(file_key, labels::EXPORT, &[0; 32], header)
     }
 
     fn nonce(index: u64, place: Place) -> Nonce {

@@ -219,6 +219,13 @@ impl Core {
         Ok(self.row(row)?.filter(|sealed| Sealed::tag(sealed).as_ref() == Some(tag)))
     }
 
+    /// A person's head, and all that is held.
+    pub(super) fn whole_person(&self, id: PersonId) -> Result<(Head, BTreeMap<Category, Holding>), VaultFault> {
+        let HeadRow { head, held, .. } = self.head(id)?;
+        let holdings = held.iter().map(|(category, tags)| Ok((category.clone(), self.holding(id, category, tags)?)));
+        Ok((head, holdings.collect::<Result<_, VaultFault>>()?))
+    }
+
     /// One answer per need.
     pub(super) fn view(&self, needs: &[PersonNeed]) -> Result<View, VaultFault> {
         let mut found = Vec::with_capacity(needs.len());

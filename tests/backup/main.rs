@@ -154,6 +154,8 @@ async fn everything_is_lost_and_comes_back_from_backup_key_backup_and_shares() {
     assert!(out.contains("142051: ") && out.contains(" values opened; "), "{out}");
     assert!(fs::read_dir(folder.join("data")).unwrap().all(|entry| !entry.unwrap().file_name().to_string_lossy().contains("drill")));
 
+    exported(&operator, shares);
+
     // What comes after the backup, anchored.
     stage.settle(fujisawa, 5).await;
     stage.settle(yokohama, 4).await;
@@ -210,6 +212,36 @@ async fn everything_is_lost_and_comes_back_from_backup_key_backup_and_shares() {
     assert!(running.stop().await.success());
     wrong_backups(&operator, &from);
     assert!(entries(&folder.join("put-aside")) > first);
+}
+
+/// The tenant takes all it has elsewhere; nobody else can.
+fn exported(operator: &Operator, shares: &str) {
+    let export =
+        |to: &str| format!("nakatsugi export {FUJISAWA} --for {to} --to fujisawa.export --from backups --keys key-backups {shares}");
+    assert_eq!(operator.bad(&export("disclosure"), 65), "disclosure: it is no municipal system");
+    assert_eq!(operator.bad(&export("municipal-141003"), 65), "municipal-141003: it does not act for this tenant");
+    let out = operator.good(&export("municipal-142051"));
+    assert!(out.contains("3  person.link") && out.contains("9  record.put"), "{out}");
+    assert!(operator.bad(&export("municipal-142051"), 73).ends_with("there is something here already, and nothing is overwritten"));
+    operator.good("nakatsugi export open fujisawa.export --as-peer peers/municipal-142051 --to rows");
+    for (kind, count) in [("person.link", 3), ("record.put", 9)] {
+        let line = format!("nakatsugi load --as-peer peers/municipal-142051 --tenant 142051 --type {kind} --json rows/{kind}.ndjson");
+        let told: Value = serde_json::from_str(&operator.good(&line)).unwrap();
+        assert_eq!((&told["lines"], &told["superseded"], &told["refused"]), (&count.into(), &count.into(), &0.into()), "{told}");
+    }
+    let other = operator.bad("nakatsugi export open fujisawa.export --as-peer peers/municipal-141003 --to others", 65);
+    assert!(other.ends_with("it is not for this principal, or not from its relay, or was changed"), "{other}");
+    let file = operator.folder.join("fujisawa.export");
+    let good = fs::read(&file).unwrap();
+    assert!(!String::from_utf8_lossy(&good).contains("record_key"));
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    for wrong in [flipped.as_slice(), &good[..good.len() - 1]] {
+        fs::write(&file, wrong).unwrap();
+        let changed = operator.bad("nakatsugi export open fujisawa.export --as-peer peers/municipal-142051 --to changed", 65);
+        assert!(changed.ends_with("it was changed or cut"), "{changed}");
+        assert!(!operator.folder.join("changed").exists());
+    }
 }
 
 /// Backups that are not what they should be, each with its line.

@@ -63,6 +63,7 @@ impl Ground {
             place: self.path("place"),
             journal: None,
             anchors: Some(Anchors::in_folder(self.path("data.anchors"))),
+            export: None,
             entropy: Arc::new(Random::new()),
         }
     }

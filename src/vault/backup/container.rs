@@ -60,13 +60,13 @@ impl Label {
         Ok(line(path)?.0)
     }
 
-    fn line(&self) -> io::Result<Vec<u8>> {
+    pub(super) fn line(&self) -> io::Result<Vec<u8>> {
         let mut line = serde_json::to_vec(self)?;
         line.push(b'\n');
         Ok(line)
     }
 
-    fn key(&self, keyring: &Keyring) -> Option<ChunkKey> {
+    pub(super) fn key(&self, keyring: &Keyring) -> Option<ChunkKey> {
         let salt = hex::decode(&self.salt)?.try_into().ok()?;
         keyring.backup(&salt, &self.line().ok()?).ok()
     }
@@ -91,9 +91,9 @@ pub(super) struct Sealing<W> {
 }
 
 impl<W: Write> Sealing<W> {
-    pub(super) fn begin(mut out: W, label: &Label, keyring: &Keyring) -> io::Result<Self> {
-        out.write_all(&label.line()?)?;
-        let key = label.key(keyring).ok_or_else(|| io::Error::other("no key could be derived"))?;
+    /// Begins with this line, which the key is bound to.
+    pub(super) fn begin(mut out: W, header: &[u8], key: ChunkKey) -> io::Result<Self> {
+        out.write_all(header)?;
         Ok(Self { out, key, index: 0, chunk: Vec::with_capacity(CHUNK_LEN + TAG_LEN) })
     }
 
@@ -150,12 +150,17 @@ impl Opening {
             return Err(BackupError::OtherEnvironment(path.to_owned()));
         }
         let key = label.key(keyring).ok_or_else(|| BackupError::NotABackup(path.to_owned()))?;
+        Ok((label, Self::over(path, header, key)?))
+    }
+
+    /// Opens what follows a header of this length.
+    pub(super) fn over(path: &Path, header: u64, key: ChunkKey) -> Result<Self, BackupError> {
         let file = File::open(path).map_err(BackupError::at(path))?;
         let length = file.metadata().map_err(BackupError::at(path))?.len();
         let chunks = length.saturating_sub(header).div_ceil(SEALED_LEN);
         let mut opening = Self { path: path.to_owned(), file, key, header, chunks, index: 0, chunk: Vec::new(), read: 0, length };
         opening.seek(0)?;
-        Ok((label, opening))
+        Ok(opening)
     }
 
     /// How long the file is.
@@ -208,6 +213,17 @@ impl Opening {
             self.read += now.len();
         }
         Ok(bytes)
+    }
+
+    /// What is left of this chunk, or the next; nothing at the end.
+    pub(super) fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, BackupError> {
+        if self.is_done() {
+            return Ok(None);
+        }
+        if self.read == self.chunk.len() {
+            self.load(self.index + 1)?;
+        }
+        self.read(self.chunk.len() - self.read).map(Some)
     }
 
     /// Whether all was read.

@@ -22,6 +22,9 @@ pub enum BackupError {
     /// The vault cannot serve.
     #[error("{0}")]
     Fault(#[from] VaultFault),
+    /// Its keys are being rotated, or another backup of it is being made.
+    #[error("its keys are being rotated, or another backup of it is being made")]
+    Busy,
     /// It begins as no backup does.
     #[error("{}: this is no backup of nakatsugi, or its beginning is damaged", .0.display())]
     NotABackup(PathBuf),
@@ -61,6 +64,9 @@ pub enum BackupError {
     /// The vault lives.
     #[error("{}: there is a vault here, and none is overwritten; move it away, and keep it", .0.display())]
     Exists(PathBuf),
+    /// A file that would be overwritten.
+    #[error("{}: there is something here already, and nothing is overwritten", .0.display())]
+    There(PathBuf),
     /// The place where it is brought back cannot be used.
     #[error("the place where it is brought back cannot be used: {0}")]
     Place(DataFolderError),
@@ -68,7 +74,7 @@ pub enum BackupError {
     #[error("what came back does not have the tree that was backed up")]
     Tree,
     /// A value does not open.
-    #[error("{rows} of its values do not open under this keyring: take the newest key backup")]
+    #[error("{rows} of its values do not open: their key was destroyed since, or this is not the newest key backup")]
     Values {
         /// How many.
         rows: u64,

@@ -15,6 +15,7 @@
 
 mod container;
 mod error;
+mod export;
 mod keys;
 mod piece;
 mod restore;
@@ -22,6 +23,7 @@ mod take;
 
 pub use container::Label;
 pub use error::BackupError;
+pub use export::{Export, ExportError, Exported, open_export};
 pub use keys::{KEY_BACKUP, KeyBackup};
 pub use restore::{Depth, Older, Restore, Restored};
 pub use take::Backup;

@@ -17,11 +17,11 @@ use super::{
         filter::FilterInstalled,
         journal,
         manifest::{self, Manifest},
-        open::{JOURNAL, KEYRING, STORE},
+        open::{JOURNAL, KEYRING, store_folder},
         store::{Sentinel, Store, StoreError},
         tiles::create_parents,
     },
-    BackupError, KeyBackup, Label, Progress,
+    BackupError, Export, Exported, KeyBackup, Label, Progress,
     container::Opening,
     piece::{End, Piece},
 };
@@ -65,6 +65,8 @@ pub struct Restore {
     pub journal: Option<PathBuf>,
     /// Where its newest anchor is, if anywhere.
     pub anchors: Option<Anchors>,
+    /// What is exported from it once it is back and was compared, if anything.
+    pub export: Option<Export>,
     /// Salts come from here.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -92,6 +94,8 @@ pub struct Restored {
     pub head: SignedHead,
     /// How many values were opened, if that was asked for.
     pub values: Option<u64>,
+    /// What was exported, if that was asked for.
+    pub exported: Exported,
 }
 
 /// How far the work is.
@@ -126,7 +130,7 @@ impl Restore {
     ///
     /// # Errors
     /// [`BackupError`]. Whatever it is, the same call may be made again.
-    pub async fn run(self, filter: FilterInstalled, depth: Depth, progress: Progress<'_>) -> Result<Restored, BackupError> {
+    pub async fn run(mut self, filter: FilterInstalled, depth: Depth, progress: Progress<'_>) -> Result<Restored, BackupError> {
         let root = RootKey::from_bytes(*self.root_key);
         let keys = KeyBackup::read(&self.keys, &root)?;
         let (wrapped, keyring) = keys.keyring(&self.keys, self.vault, &root, &self.environment)?;
@@ -151,7 +155,8 @@ impl Restore {
         let heads = keyring.heads(&self.environment)?;
         let content = |_| BackupError::Content(self.backup.clone());
         let head = heads.read(note.as_bytes()).map_err(content)?;
-        let restored = self.open(&vaults, label, head, depth).await;
+        let export = self.export.take();
+        let restored = self.open(&vaults, label, head, (depth, export)).await;
         vaults.close_all().await;
         restored
     }
@@ -187,11 +192,12 @@ impl Restore {
         let content = || BackupError::Content(self.backup.clone());
         let at = BackupError::at(dir);
         let Piece::Manifest(manifest) = Piece::read(from, &self.backup)? else { return Err(content()) };
+        let epoch = manifest::epoch(&manifest).ok_or_else(content)?;
         if state.position > 0 {
             from.seek(state.position)?;
         }
         let failed = |error: StoreError| at(io::Error::other(error.detail()));
-        let store = Store::open(filter, &dir.join(STORE), Tuning::default().cache_bytes).map_err(failed)?;
+        let store = Store::open(filter, &store_folder(dir, epoch), Tuning::default().cache_bytes).map_err(failed)?;
         let mut durable = state.position;
         let end = loop {
             match Piece::read(from, &self.backup)? {
@@ -248,7 +254,13 @@ impl Restore {
         Ok(())
     }
 
-    async fn open(&self, vaults: &Vaults, label: Label, backed_up: SignedHead, depth: Depth) -> Result<Restored, BackupError> {
+    async fn open(
+        &self,
+        vaults: &Vaults,
+        label: Label,
+        backed_up: SignedHead,
+        (depth, export): (Depth, Option<Export>),
+    ) -> Result<Restored, BackupError> {
         let care = vaults.resume(self.vault).await?;
         let core = Arc::clone(&care.0);
         let anchors = self.anchors.clone();
@@ -269,12 +281,13 @@ impl Restore {
                 Depth::Tree => None,
                 Depth::EveryValue => Some(core.open_every_value()?),
             };
-            Ok((core.tree_head(), standing.unwrap_or(Standing::Whole), newest.map(|newest| *newest.head()), values))
+            let exported = export.map(|export| core.export(&export)).transpose()?.unwrap_or_default();
+            Ok((core.tree_head(), standing.unwrap_or(Standing::Whole), newest.map(|newest| *newest.head()), (values, exported)))
         };
         let looked = tokio::task::spawn_blocking(look).await.map_err(|_| BackupError::CutShort)?;
-        let (head, standing, anchored, values) = looked?;
+        let (head, standing, anchored, (values, exported)) = looked?;
         let (place, vault) = (self.place.clone(), self.vault);
-        Ok(Restored { place, vault, anchors: self.anchors.clone(), standing, anchored, made: label.made, head, values })
+        Ok(Restored { place, vault, anchors: self.anchors.clone(), standing, anchored, made: label.made, head, values, exported })
     }
 }
 

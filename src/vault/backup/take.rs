@@ -5,6 +5,7 @@
 
 use super::{
     super::{
+        carry,
         core::{Core, lock, read},
         journal::{self, segment_path},
         manifest::{self, Manifest, Position},
@@ -24,7 +25,7 @@ use crate::{
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{BufWriter, Read as _},
+    io::{self, BufWriter, Read as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -118,6 +119,11 @@ struct Base {
 impl Core {
     /// Takes a backup into this folder, and reads it back. Waits for the disk.
     pub(in super::super) fn back_up(&self, folder: &Path, now: Timestamp, progress: Progress<'_>) -> Result<Backup, BackupError> {
+        // A vault that is carried over into a new epoch meanwhile would give half of each.
+        let _alone = carry::alone(&self.dir).map_err(|error| match error {
+            carry::CarryError::Busy => BackupError::Busy,
+            error => BackupError::at(&self.dir)(io::Error::other(error)),
+        })?;
         // Nothing is taken out of the journal meanwhile.
         let _segments = Arc::clone(&self.segments).blocking_lock_owned();
         self.checkpoint()?;
@@ -139,7 +145,11 @@ impl Core {
         let part = Unfinished(path.with_extension(PART));
         let create = File::options().write(true).create(true).truncate(true).mode(0o600).open(&part.0);
         let out = BufWriter::new(create.map_err(BackupError::at(&part.0))?);
-        let out = Sealing::begin(out, &label, &self.keyring).map_err(BackupError::at(&part.0))?;
+        let begin = || {
+            let key = label.key(&self.keyring).ok_or_else(|| io::Error::other("no key could be derived"))?;
+            Sealing::begin(out, &label.line()?, key)
+        };
+        let out = begin().map_err(BackupError::at(&part.0))?;
         let mut pieces = Pieces { out, path: &part.0, rows: 0, bytes: 0, written: 0, progress };
         let head = self.copy(&mut pieces)?;
         let written = pieces.written;
