@@ -167,7 +167,7 @@ impl Core {
     }
 
     fn copy(&self, pieces: &mut Pieces<'_>) -> Result<SignedHead, BackupError> {
-        let base = self.base()?;
+        let base = self.fixed()?;
         pieces.put(&Piece::Manifest(base.manifest))?;
         self.copy_rows(pieces)?;
         for (path, bytes) in base.files {
@@ -198,7 +198,7 @@ impl Core {
         Ok(head)
     }
 
-    fn base(&self) -> Result<Base, BackupError> {
+    fn fixed(&self) -> Result<Base, BackupError> {
         // Checkpoints move the manifest and take unfinished tiles away under this lock only.
         let _ledger = lock(&self.ledger);
         let path = self.dir.join(manifest::FILE);
