@@ -2,16 +2,19 @@
 //!
 //! Always: the table of exit codes and the table of next steps are exhaustive.
 
-use super::{Exit, ShareError, demo::SiteError, peer::PeerSettingsError};
+use super::{Exit, ShareError, backup_errors, demo::SiteError, peer::PeerSettingsError};
 use crate::{
     broker::{BrokerError, BrokerSettings, Unpublished},
     config::{ConfigError, OpenError},
     daemon::ServeError,
-    directory::{CatalogueError, DirectoryError},
+    directory::{CatalogueError, DirectoryError, RecipientError},
     envelope::SealingError,
     identifier::{MessageId, MessageType, PrincipalId, TenantCode, VaultName},
     telemetry::TelemetryError,
-    vault::{CreateError, DataFolderError, FilterError, Flaw, RootError},
+    vault::{
+        CreateError, DataFolderError, FilterError, Flaw, RootError,
+        backup::{BackupError, ExportError},
+    },
 };
 use std::{io, path::PathBuf};
 use thiserror::Error;
@@ -128,6 +131,52 @@ pub enum CliError {
     /// The new root key needs a place for its recovery shares.
     #[error("the recovery shares of the new root key need a place")]
     NoPlaceForShares,
+    /// A backup, or a vault that comes back from one.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// An export that does not open.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// A principal to whom a tenant is not exported.
+    #[error("{id}: {source}")]
+    Recipient {
+        /// Who.
+        id: PrincipalId,
+        /// Why.
+        source: RecipientError,
+    },
+    /// Folders in which no backup should lie.
+    #[error("{0}")]
+    BackupPlace(&'static str),
+    /// A folder without a backup of the vault.
+    #[error("{}: there is no backup of it here", .0.display())]
+    NoBackup(PathBuf),
+    /// Vaults, or the keyrings, that were not backed up.
+    #[error("{failed} of what should be backed up is not")]
+    NotBackedUp {
+        /// How many.
+        failed: usize,
+    },
+    /// Backups that did not come back as they should.
+    #[error("{failed} of the backups did not come back as they should")]
+    DrillFailed {
+        /// How many.
+        failed: usize,
+    },
+    /// A vault that is back but for the last step.
+    #[error("{vault}: everything is ready; the last step needs the daemon stopped, for a moment")]
+    Restored {
+        /// Which.
+        vault: VaultName,
+    },
+    /// The running daemon.
+    #[error("{}: the running daemon: {words}", socket.display())]
+    BackupDaemon {
+        /// Its socket.
+        socket: PathBuf,
+        /// What it said, or what the system did.
+        words: String,
+    },
     /// The data folder cannot be used.
     #[error("{}: {source}", path.display())]
     DataFolder {
@@ -299,6 +348,13 @@ impl CliError {
             | Self::RowsRefused { .. } => Exit::Data,
             Self::Share(ShareError::Count | ShareError::Threshold) => Exit::Usage,
             Self::Share(_) => Exit::Data,
+            Self::Backup(error) => backup_errors::exit(error),
+            Self::Export(error) => backup_errors::export_exit(error),
+            Self::Recipient { .. } => Exit::Data,
+            Self::BackupPlace(_) => Exit::Usage,
+            Self::NoBackup(_) => Exit::NoInput,
+            Self::NotBackedUp { .. } | Self::DrillFailed { .. } => Exit::Unavailable,
+            Self::Restored { .. } | Self::BackupDaemon { .. } => Exit::TryAgain,
             Self::Exists(_) | Self::Write { .. } => Exit::CannotCreate,
             Self::Vault { source, .. } => match source {
                 CreateError::Exists | CreateError::Folder(_) => Exit::CannotCreate,
@@ -388,6 +444,15 @@ impl CliError {
                 CreateError::Folder(_) | CreateError::Root(RootError::Io(_)) => "see that the data folder is yours and has room",
                 CreateError::Keyring(_) | CreateError::Root(RootError::Keyring(_)) => "this is our fault: please report it",
             },
+            Self::Backup(error) => backup_errors::next(error),
+            Self::Export(error) => backup_errors::export_next(error),
+            Self::Recipient { .. } => "name a municipal system of this tenant; who is one is for the signed directory to say",
+            Self::BackupPlace(_) => "give two folders outside the data folder, best on other machines: --to FOLDER --keys-to FOLDER",
+            Self::NoBackup(_) => "name the folder with the backups, or the backup",
+            Self::NotBackedUp { .. } => "mend what stands beside each of them, then run the same command again",
+            Self::DrillFailed { .. } => "do what stands beside each of them; until a drill succeeds, there is no backup",
+            Self::Restored { .. } => "stop the daemon, run the same command again, which takes a moment now, and start it",
+            Self::BackupDaemon { .. } => "see that the daemon runs and that you are its user or root; then run the same command again",
             Self::Flaw { .. } => "see what else is wrong: nakatsugi doctor",
             Self::Daemon { .. } => "ask as the daemon's own user or as root; if something else has the data folder, wait until it is done",
             Self::Refused(_) | Self::NotDone(_) => "see the log for the cause, then run it again: it goes on where it was",

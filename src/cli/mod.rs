@@ -4,12 +4,15 @@
 //! never printed; files that exist are never overwritten unless that is the command's purpose.
 
 mod ask;
+mod backup;
+mod backup_errors;
 mod bench;
 pub mod demo;
 mod directory;
 mod doctor;
 mod error;
 mod exit;
+mod export;
 mod files;
 mod init;
 mod keys;
@@ -18,7 +21,9 @@ mod load;
 mod operate;
 pub mod peer;
 mod principal;
+mod reach;
 mod read_pdf;
+mod restore;
 mod rotate;
 mod serve;
 mod shares;
@@ -89,6 +94,12 @@ pub enum Command {
     /// The ledgers: what outsiders need to check them.
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Back up vaults while they serve, and drill bringing them back.
+    Backup(backup::Arguments),
+    /// Bring a vault back from its backup.
+    Restore(restore::Arguments),
+    /// Export a tenant, sealed to its own municipal system.
+    Export(export::Arguments),
     /// Look at everything a site needs and say what is wrong and what to do.
     Doctor(doctor::Arguments),
     /// Say what is wrong with a configuration, directory, catalogue or message before anyone uses it.
@@ -154,6 +165,9 @@ pub fn run(arguments: &Arguments, outside: &mut Outside<'_>) -> Result<(), CliEr
         Command::Topology(command) => topology::run(config, command, outside),
         Command::Keys(command) => keys::run(config, command, outside),
         Command::Ledger(command) => ledger::run(config, command, outside),
+        Command::Backup(arguments) => backup::run(config, arguments, outside),
+        Command::Restore(arguments) => restore::run(config, arguments, outside),
+        Command::Export(arguments) => export::run(config, arguments, outside),
         Command::Doctor(arguments) => doctor::run(config, arguments, outside),
         Command::Validate(arguments) => validate::run(arguments, outside),
         Command::Ask(arguments) => ask::run(arguments, outside),

@@ -72,12 +72,8 @@ impl PersonErase {
             change.head = Head { revision: self.revision, restricted, erased: Some(context.now), ..Head::default() };
             (EraseResult::Erased, Some(change))
         };
-        let facts = Facts {
-            basis: LegalBasis::RegisteredCopies,
-            authenticated: None,
-            subjects: change.as_ref().map(|change| change.id).or(person.map(|person| person.id)).into_iter().collect(),
-            categories: Vec::new(),
-        };
+        let subjects = change.as_ref().map(|change| change.id).or(person.map(|person| person.id)).into_iter().collect();
+        let facts = Facts { subjects, ..Facts::of(LegalBasis::RegisteredCopies) };
         Outcome::answered(change.into_iter().collect(), facts, &Reply { status: "answered", result })
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! brokers → intake → relay → vaults → outbox → post → brokers
-//!                       timers · signals · reload
+//!                       timers · signals · reload · backup
 //! ```
 //!
 //! Always: what is not finished at the end is settled by nobody, so the broker delivers it again and the vault recognises
 //! it. Absent: any decision about a message; the relay makes them.
 
 pub mod admin;
+pub mod backup;
 mod error;
 mod intake;
 pub mod operations;

@@ -2,6 +2,7 @@
 
 use super::{
     Caution, Registrar, ServeError, Suspects, SystemClock, SystemEntropy, admin,
+    backup::socket,
     intake::{Brokers, Publishers, RunningRelay, take_in},
     operations::{self, Operations},
     post::{Backlog, Post, post},
@@ -148,6 +149,8 @@ pub async fn serve(configuration: Configuration, filter: FilterInstalled) -> Res
         Err(error) => event::AdminUnreachable { words: Words::of_system(&error) }.emit(),
     }
     background.spawn(async move { operations.keep().await });
+    let (data, kept) = (configuration.data.clone(), vaults.clone());
+    background.spawn(async move { socket::answer(&data, kept).await });
     background.spawn(timers::watch(configuration.clone(), Arc::clone(&relay)));
     let mut recovering = tokio::spawn(finish_what_was_begun(vaults.clone()));
     if suspects.caution() == Caution::AfterUncleanStop {

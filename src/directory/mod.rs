@@ -10,6 +10,7 @@ mod error;
 mod key;
 mod moment;
 mod principal;
+mod recipient;
 mod role;
 mod rules;
 mod tenant;
@@ -21,6 +22,7 @@ pub use document::{Digests, Document};
 pub use error::{BrokenRule, BrokenRules, CatalogueError, CatalogueRule, DirectoryError, Rule, ShapeError, SignedFile, UnknownAuthor};
 pub use key::DatedKey;
 pub use principal::{Carrier, Principal, ReplyQueue, Tenants};
+pub use recipient::{Recipient, RecipientError};
 pub use role::Role;
 pub use tenant::{Functions, Name, Tenant, Unit, UnitAffair};
 

@@ -14,3 +14,9 @@ pub(super) const JOURNAL: &[u8] = b"nakatsugi/keyring/journal/v1";
 pub(super) const MANIFEST: &[u8] = b"nakatsugi/keyring/manifest/v1";
 /// The seed of the key that signs tree heads: `HKDF(∅, fixed key, LEDGER)`.
 pub(super) const LEDGER: &[u8] = b"nakatsugi/keyring/ledger/v1";
+/// Seals a backup of a vault: `HKDF(salt, fixed key, BACKUP)`.
+pub(super) const BACKUP: &[u8] = b"nakatsugi/keyring/backup/v1";
+/// The tag of a key backup: `HKDF(∅, root key, KEYS)`.
+pub(super) const KEYS: &[u8] = b"nakatsugi/keyring/key-backup/v1";
+/// Seals an export to a municipal system: `HKDF(∅, file key, EXPORT)`.
+pub(super) const EXPORT: &[u8] = b"nakatsugi/keyring/export/v1";

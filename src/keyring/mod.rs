@@ -16,10 +16,12 @@ mod index;
 mod labels;
 mod root;
 mod seal;
+mod stream;
 mod vault;
 
 pub use error::KeyringError;
 pub use index::{Blind, IndexKey, RowKey, Tree};
 pub use root::{RootKey, WrappedKeyring};
 pub use seal::{Sealed, TAG_LEN};
+pub use stream::{CHUNK_LEN, ChunkKey, Place};
 pub use vault::{KeyVersion, Keyring, MacKey, Secrets};

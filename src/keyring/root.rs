@@ -8,10 +8,17 @@
 //! Always: a wrapped keyring opens only for its own vault, in its own environment, under its own root key. Whoever destroys
 //! the wrapped keyring destroys all that was sealed under it.
 
-use super::{Keyring, KeyringError, Secrets, labels, seal};
+use super::{
+    Keyring, KeyringError, MacKey, Secrets, labels,
+    seal::{self, Length},
+};
 use crate::identifier::VaultName;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use ring::aead::Aad;
+use ring::{
+    aead::Aad,
+    hkdf::{HKDF_SHA256, Salt},
+    hmac,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -36,6 +43,17 @@ impl RootKey {
     /// [`KeyringError::RootKey`] if it is not 32 bytes.
     pub fn from_slice(bytes: &[u8]) -> Result<Self, KeyringError> {
         bytes.try_into().map(Self).map_err(|_| KeyringError::RootKey)
+    }
+
+    /// Authenticates key backups.
+    ///
+    /// # Errors
+    /// [`KeyringError::Seal`] if the key could not be derived, which does not happen.
+    pub fn key_backups(&self) -> Result<MacKey, KeyringError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        let derived = Salt::new(HKDF_SHA256, &[]).extract(&self.0);
+        derived.expand(&[labels::KEYS], Length(bytes.len())).and_then(|okm| okm.fill(bytes.as_mut())).map_err(|_| KeyringError::Seal)?;
+        Ok(MacKey(hmac::Key::new(hmac::HMAC_SHA256, bytes.as_ref())))
     }
 
     /// Wraps a keyring. The salt is 32 fresh random bytes.
@@ -118,6 +136,14 @@ pub struct WrappedKeyring {
     version: u32,
     salt: String,
     sealed: String,
+}
+
+impl WrappedKeyring {
+    /// Whose it is, as it says; opening it proves it.
+    #[must_use]
+    pub fn vault(&self) -> &str {
+        &self.vault
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! Data keys come and go while the keyring is in use: what is to be wrapped is made first, and taken up once it lies on disk.
 
 use super::{
-    IndexKey, KeyringError, RowKey, Sealed, labels,
+    ChunkKey, IndexKey, KeyringError, RowKey, Sealed, labels,
     seal::{self, Length},
 };
 use crate::{
@@ -117,7 +117,7 @@ impl fmt::Debug for Secrets {
 }
 
 /// A key for tags: `HMAC-SHA-256`.
-pub struct MacKey(hmac::Key);
+pub struct MacKey(pub(super) hmac::Key);
 
 impl MacKey {
     /// The tag of these parts, one after the other.
@@ -217,6 +217,14 @@ impl Keyring {
     pub fn heads(&self, environment: &str) -> Result<HeadKey, KeyringError> {
         let seed = self.held().derive(labels::LEDGER)?;
         HeadKey::from_seed(origin(environment, &self.vault), &seed).map_err(|_| KeyringError::Seal)
+    }
+
+    /// Seals a backup of this vault. The salt is 32 fresh random bytes; the header is bound to it and lies open.
+    ///
+    /// # Errors
+    /// [`KeyringError::Seal`] if the key could not be derived, which does not happen.
+    pub fn backup(&self, salt: &[u8; 32], header: &[u8]) -> Result<ChunkKey, KeyringError> {
+        ChunkKey::derive(&self.held().fixed, labels::BACKUP, salt, header)
     }
 
     /// Seals a value for one row, under the newest data key. The salt is 32 fresh random bytes.

@@ -393,6 +393,29 @@ events! {
         /// Why.
         words: Words,
     }
+    /// A vault was backed up, and the backup read back whole.
+    BackupTaken = "vault.backed-up", INFO {
+        /// Which.
+        vault: VaultName,
+        /// How many bytes the backup has.
+        bytes: u64,
+        /// Entries of its ledger in the backup.
+        entries: u64,
+        /// How long it took.
+        micros: Micros,
+    }
+    /// A vault, or the keyrings, could not be backed up.
+    BackupFailed = "vault.not-backed-up", ERROR {
+        /// Which; none for the keyrings.
+        vault: Option<VaultName>,
+        /// Why.
+        words: Words,
+    }
+    /// The socket for backups could not be made: `nakatsugi backup` does not reach the running daemon.
+    BackupUnreachable = "backup.unreachable", ERROR {
+        /// Why.
+        words: Words,
+    }
     /// A vault was closed with everything in its place.
     VaultClosed = "vault.closed", INFO {
         /// Which.

@@ -66,6 +66,18 @@ impl Core {
         self.joined(&tags.0, |chunk| self.content_row(*person, category, key, chunk)).map(FileContent::from)
     }
 
+    /// Whether the list is there that the head names, and every file's bytes that the list names.
+    pub(super) fn is_attached_whole(&self, id: PersonId, category: &Category, tags: &Tags) -> Result<bool, VaultFault> {
+        let Some(json) = self.pieces(&tags.0, |chunk| self.list_row(id, category, chunk))? else { return Ok(false) };
+        let Ok(list) = serde_json::from_slice::<ListRow>(&json) else { return Ok(false) };
+        for (key, tags) in &list.contents {
+            if !self.are_tagged(tags, |chunk| self.content_row(id, category, key, chunk))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Seals what changes in what is attached, and takes away what is no longer there.
     pub(super) fn seal_attached(
         &self,

@@ -101,6 +101,7 @@ pub(super) struct Core {
     pub(super) envelopes: Arc<tokio::sync::RwLock<()>>,
     pub(super) journal_room: JournalRoom,
     pub(super) disk: Arc<DiskRoom>,
+    pub(super) environment: String,
     /// Signs tree heads.
     pub(super) heads: HeadKey,
     pub(super) anchors: Option<Anchors>,
@@ -131,6 +132,7 @@ pub(super) struct Parts {
     pub(super) ledger: LedgerFiles,
     pub(super) settling: Settling,
     pub(super) disk: Arc<DiskRoom>,
+    pub(super) environment: String,
     pub(super) heads: HeadKey,
     pub(super) anchors: Option<Anchors>,
     pub(super) anchored: Option<TreeHead>,
@@ -141,6 +143,7 @@ impl Core {
         Self {
             journal_room: JournalRoom::new(parts.tuning.journal_bytes),
             disk: parts.disk,
+            environment: parts.environment,
             heads: parts.heads,
             anchors: parts.anchors,
             anchored: Mutex::new(parts.anchored),

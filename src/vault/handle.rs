@@ -4,6 +4,7 @@
 //! which anyone with the data folder gets, sees sizes, counts and hashes. Neither becomes the other. Held by `tests/compile_fail`.
 
 use super::{
+    backup::{Backup, BackupError},
     carry::{CarriedOver, CarryError, KeyDestroyed, KeyUse},
     core::{Core, read},
 };
@@ -16,7 +17,7 @@ use crate::{
     relay::ports::{self, Frame, Journalled, MessageKey, Remembered, Repeated, StopCause, VaultFault},
     tenant::Permit,
 };
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, path::PathBuf, sync::Arc};
 
 /// An open vault in the hands of start-up, timers and the operator: it is kept in order, and nothing in it can be read. Clones
 /// are the same.
@@ -129,6 +130,24 @@ impl Caretaker {
         let core = Arc::clone(&self.0);
         // What went wrong was told to the listener.
         let _ = tokio::task::spawn_blocking(move || core.anchor()).await;
+    }
+
+    /// Takes a sealed backup of the vault into this folder while it serves, and reads it back.
+    ///
+    /// # Errors
+    /// [`BackupError`]; nothing is left in the folder then.
+    ///
+    /// # Cancel safety
+    /// It goes on when the future is dropped.
+    pub async fn back_up(
+        &self,
+        folder: PathBuf,
+        now: Timestamp,
+        progress: impl Fn(u64, Option<u64>) + Send + Sync + 'static,
+    ) -> Result<Backup, BackupError> {
+        let core = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || core.back_up(&folder, now, &progress)).await;
+        done.unwrap_or(Err(BackupError::CutShort))
     }
 
     /// The ledger's edge, recomputed from every entry that is kept, none of which is opened: must be equal to

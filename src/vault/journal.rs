@@ -15,9 +15,9 @@ use super::{
     frame::Location,
     group::{self, Part},
     limits::{ZEROS, ZEROS_UP_TO_GROUP},
-    manifest::{Position, sync_dir},
+    manifest::{self, Position, sync_dir},
 };
-use crate::{keyring::MacKey, relay::ports::Parcel};
+use crate::{hex, keyring::MacKey, relay::ports::Parcel};
 use std::{
     fs::{self, File, OpenOptions},
     io,
@@ -258,6 +258,29 @@ pub(super) fn remove_unfinished(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Says from which segment on the journal is whole; below it are those that are still needed.
+const BEGINS: &str = "begins";
+
+/// Notes that the journal begins with this segment: what was before is in effect, and in no file of it.
+pub(super) fn begin_with(dir: &Path, key: &MacKey, segment: u64) -> io::Result<()> {
+    let text = segment.to_string();
+    manifest::replace(dir, BEGINS, format!("{text}\n{}\n", hex::encode(&key.tag(&[BEGINS.as_bytes(), text.as_bytes()]))).as_bytes())
+}
+
+/// From which segment on the journal is whole; 1 if it never lost any.
+pub(super) fn begins_with(dir: &Path, key: &MacKey) -> io::Result<u64> {
+    let text = match fs::read_to_string(dir.join(BEGINS)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BEGINNING.segment),
+        result => result?,
+    };
+    let mut lines = text.lines();
+    let segment = lines
+        .next()
+        .zip(lines.next())
+        .filter(|(text, tag)| hex::decode(tag).is_some_and(|tag| key.tag(&[BEGINS.as_bytes(), text.as_bytes()]).as_slice() == tag));
+    segment.and_then(|(text, _)| text.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
 /// Why a parcel could not be read again.
 #[derive(Debug)]
 pub(super) enum ReadError {
@@ -267,7 +290,8 @@ pub(super) enum ReadError {
     Damaged,
 }
 
-/// The parcels of a frame, read again and checked against the group's tag. `None` when their envelopes were dropped.
+/// The parcels of a frame, read again and checked against the group's tag. `None` when their envelopes were dropped, or the
+/// journal begins behind them.
 ///
 /// The place is used only after the header of the same open file said that it still holds, so a rewrite at the same time
 /// leads to the right bytes or to `None`.
@@ -280,7 +304,13 @@ pub(super) fn read_parcels(dir: &Path, key: &MacKey, location: Location, sequenc
             Err(_) => Err(ReadError::Io),
         }
     };
-    let file = File::open(segment_path(dir, location.segment)).map_err(|_| ReadError::Io)?;
+    let file = match File::open(segment_path(dir, location.segment)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let begins = begins_with(dir, key).map_err(|_| ReadError::Io)?;
+            return if location.segment < begins { Ok(None) } else { Err(ReadError::Io) };
+        }
+        result => result.map_err(|_| ReadError::Io)?,
+    };
     let size = file.metadata().map_err(|_| ReadError::Io)?.len();
     let header = read(&file, 0, usize::try_from(SEGMENT_HEADER).map_err(|_| ReadError::Damaged)?)?;
     match SegmentHeader::read(key, &header, location.segment).ok_or(ReadError::Damaged)?.form {

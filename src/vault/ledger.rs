@@ -11,7 +11,7 @@
 use super::{
     codec::{Put, Take},
     manifest::sync_dir,
-    tiles::{Tiles, WIDTH, create_parents, numbered, read_if_there},
+    tiles::{self, ENTRIES, Tiles, WIDTH, create_parents, numbered, read_if_there},
 };
 use crate::ledger::{Commitment, Frontier, leaf_hash};
 use std::{
@@ -19,9 +19,6 @@ use std::{
     io::{self, Write},
     path::PathBuf,
 };
-
-const TILES: &str = "tile";
-const ENTRIES: &str = "entries";
 
 /// A commitment and its sealed salt and entry.
 pub(super) type SealedEntry = (Commitment, Vec<u8>);
@@ -47,7 +44,7 @@ impl LedgerFiles {
     /// The files up to the size of this frontier; `None` if they do not agree with it. What stands behind is cut when it is
     /// written again, and its tiles are the same then.
     pub(super) fn open(dir: PathBuf, frontier: &Frontier) -> io::Result<Option<Self>> {
-        let Some(tiles) = Tiles::open(dir.join(TILES), frontier)? else { return Ok(None) };
+        let Some(tiles) = Tiles::open(dir.join(tiles::FOLDER), frontier)? else { return Ok(None) };
         let mut files = Self { dir, tiles, bundle: 0 };
         let leaves = files.tiles.leaves();
         if !leaves.is_empty() {
@@ -63,7 +60,7 @@ impl LedgerFiles {
 
     /// The files of a ledger that is written anew from its first entry.
     pub(super) fn anew(dir: PathBuf) -> Self {
-        Self { tiles: Tiles::anew(dir.join(TILES)), dir, bundle: 0 }
+        Self { tiles: Tiles::anew(dir.join(tiles::FOLDER)), dir, bundle: 0 }
     }
 
     fn bundle(&self, tile: u64) -> PathBuf {

@@ -59,7 +59,7 @@ pub(super) type Seals = BTreeMap<u32, u64>;
 
 /// The one format there is.
 pub(super) const FORMAT: u8 = 1;
-const FILE: &str = "manifest";
+pub(super) const FILE: &str = "manifest";
 
 impl Manifest {
     /// Writes it in the place of the one before.
@@ -96,6 +96,12 @@ pub(super) fn read_tagged<T: DeserializeOwned>(dir: &Path, file: &str, key: &Mac
     let parts = text.strip_suffix('\n').and_then(|text| text.split_once('\n'));
     let authentic = parts.filter(|(json, tag)| hex::decode(tag).is_some_and(|tag| key.verify(json.as_bytes(), &tag)));
     Ok(authentic.and_then(|(json, _)| serde_json::from_str(json).ok()))
+}
+
+/// The epoch that a manifest names, whoever vouches for it.
+pub(super) fn epoch(text: &[u8]) -> Option<u32> {
+    let line = text.split(|byte| *byte == b'\n').next()?;
+    serde_json::from_slice::<Manifest>(line).ok().map(|manifest| manifest.epoch)
 }
 
 /// Puts a file in the place of another, durably, with nothing in between.

@@ -18,6 +18,7 @@
 mod anchors;
 mod applied;
 mod attached;
+pub mod backup;
 mod carry;
 mod checkpoint;
 mod close;
@@ -69,5 +70,5 @@ pub use self::{
     removal::{RemovalError, Removed},
     room::Room,
     roots::RootError,
-    vaults::{DataFolderError, Settings, Vaults},
+    vaults::{DataFolderError, Settings, Vaults, hold_data_folder},
 };

@@ -241,6 +241,7 @@ fn recover(around: &Surroundings, name: VaultName, dir: PathBuf, runtime: Handle
         ledger,
         settling,
         disk: Arc::clone(&around.disk),
+        environment: around.roots.environment().to_owned(),
         heads: found.heads,
         anchors: around.anchors.clone(),
         anchored: anchor.map(|anchor| *anchor.head()),
@@ -376,12 +377,16 @@ fn outstanding(store: &Store) -> Result<HashMap<ParcelKey, Location>, StoreError
 fn anew(around: &Surroundings, name: VaultName, found: &Found, reason: RebuildReason) -> Result<Start, Failure> {
     let (dir, store) = (&found.dir, found.store());
     let journal = dir.join(JOURNAL);
+    let first = journal::segments(&journal).map_err(disk(StopCause::Journal))?.first().copied();
+    let begins = journal::begins_with(&journal, found.keyring.journal()).map_err(disk(StopCause::Journal))?;
     let from = match &found.begin {
         None if found.manifest.epoch != FIRST_EPOCH => {
-            return Err((StopCause::StoreDamaged, Some("the base of its epoch is not there".to_owned())));
+            let words = "the base of its epoch is not there: restore the vault from its backup";
+            return Err((StopCause::StoreDamaged, Some(words.to_owned())));
         }
-        None if journal::segments(&journal).map_err(disk(StopCause::Journal))?.first() != Some(&BEGINNING.segment) => {
-            return Err((StopCause::StoreDamaged, Some("the journal does not reach back to the beginning".to_owned())));
+        None if first.max(Some(begins)) != Some(BEGINNING.segment) => {
+            let words = "the journal does not reach back to the beginning: restore the vault from its backup";
+            return Err((StopCause::StoreDamaged, Some(words.to_owned())));
         }
         None => BEGINNING,
         Some(begin) => walk::found(&journal, found.keyring.journal(), &begin.position).map_err(|cause| (cause, None))?,

@@ -190,6 +190,8 @@ impl Dispatch {
         let parcel = match read {
             Ok(Ok(Some(parcel))) => Arc::new(parcel),
             Ok(Ok(None)) => {
+                // Let go of only once it was published; the mark was lost, with what came behind a backup.
+                let _ = returned.mark();
                 returned.leave();
                 return Err(VaultFault::Missing);
             }

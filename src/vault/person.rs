@@ -203,21 +203,40 @@ impl Core {
         let mut json = root;
         if let Some((&IN_PIECES, tags)) = json.split_first() {
             let (tags, []) = tags.as_chunks() else { return Ok(false) };
-            let mut pieces = Wiped::with_capacity(tags.len() * CHUNK);
-            for (chunk, tag) in (0_u32..).zip(tags) {
-                let row = self.head_piece_row(id, chunk);
-                let Some(sealed) = self.tagged(&row, tag)? else { return Ok(false) };
-                let Ok(piece) = self.keyring.open(&row, &sealed) else { return Ok(false) };
-                pieces.extend_from_slice(&piece);
-            }
+            let Some(pieces) = self.pieces(tags, |chunk| self.head_piece_row(id, chunk))? else { return Ok(false) };
             json = pieces;
         }
         let Ok(head) = serde_json::from_slice::<HeadRow>(&json) else { return Ok(false) };
         for (category, tags) in &head.held {
-            for (chunk, tag) in (0_u32..).zip(&tags.0) {
-                if self.tagged(&self.chunk_row(id, category, chunk), tag)?.is_none() {
-                    return Ok(false);
-                }
+            if !self.are_tagged(tags, |chunk| self.chunk_row(id, category, chunk))? {
+                return Ok(false);
+            }
+        }
+        for (category, tags) in &head.attached {
+            if !self.is_attached_whole(id, category, tags)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A value's pieces put together, if each is the one with its tag; a fault is not made of it.
+    pub(super) fn pieces(&self, tags: &[[u8; TAG_LEN]], row: impl Fn(u32) -> RowKey) -> Result<Option<Wiped>, VaultFault> {
+        let mut pieces = Wiped::with_capacity(tags.len() * CHUNK);
+        for (chunk, tag) in (0_u32..).zip(tags) {
+            let row = row(chunk);
+            let Some(sealed) = self.tagged(&row, tag)? else { return Ok(None) };
+            let Ok(piece) = self.keyring.open(&row, &sealed) else { return Ok(None) };
+            pieces.extend_from_slice(&piece);
+        }
+        Ok(Some(pieces))
+    }
+
+    /// Whether each piece is the one with its tag.
+    pub(super) fn are_tagged(&self, tags: &Tags, row: impl Fn(u32) -> RowKey) -> Result<bool, VaultFault> {
+        for (chunk, tag) in (0_u32..).zip(&tags.0) {
+            if self.tagged(&row(chunk), tag)?.is_none() {
+                return Ok(false);
             }
         }
         Ok(true)
@@ -226,6 +245,13 @@ impl Core {
     /// A row's value, if it is the one with this tag.
     fn tagged(&self, row: &RowKey, tag: &[u8; TAG_LEN]) -> Result<Option<Arc<[u8]>>, VaultFault> {
         Ok(self.row(row)?.filter(|sealed| Sealed::tag(sealed).as_ref() == Some(tag)))
+    }
+
+    /// A person's head, and all that is held.
+    pub(super) fn whole_person(&self, id: PersonId) -> Result<(Head, BTreeMap<Category, Holding>), VaultFault> {
+        let HeadRow { head, held, .. } = self.head(id)?;
+        let holdings = held.iter().map(|(category, tags)| Ok((category.clone(), self.holding(id, category, tags)?)));
+        Ok((head, holdings.collect::<Result<_, VaultFault>>()?))
     }
 
     /// One answer per need.
@@ -296,6 +322,7 @@ impl Core {
                 None => HeadRow::default(),
             };
             head.head = change.head;
+            let erased = head.head.erased.is_some();
             for unlinked in &change.unlinked {
                 let row = self.link_row(unlinked);
                 name(&row, Presence::Absent)?;
@@ -307,16 +334,16 @@ impl Core {
                 let sealed = self.seal(&row, &id.0)?;
                 rows.push((row, Some(sealed.into())));
             }
-            let gone = if head.head.erased.is_some() { std::mem::take(&mut head.held) } else { BTreeMap::new() };
+            let gone = if erased { std::mem::take(&mut head.held) } else { BTreeMap::new() };
             for (category, tags) in gone {
                 let chunks = (0_u32..).take(tags.0.len());
                 rows.extend(chunks.map(|chunk| (self.chunk_row(id, &category, chunk), None)));
             }
-            let attached: Vec<_> = head.attached.keys().filter(|_| head.head.erased.is_some()).cloned().collect();
+            let attached: Vec<_> = head.attached.keys().filter(|_| erased).cloned().collect();
             for category in attached {
                 self.seal_attached(id, &category, &AttachmentChange::default(), &mut head, &mut rows)?;
             }
-            for (category, holding) in change.holdings.iter().filter(|_| head.head.erased.is_none()) {
+            for (category, holding) in change.holdings.iter().filter(|_| !erased) {
                 let before = head.held.remove(category).unwrap_or_default();
                 let tags = self.seal_holding(id, category, holding, &mut rows)?;
                 take_away(&mut rows, before.0.len(), tags.0.len(), |chunk| self.chunk_row(id, category, chunk));
@@ -326,7 +353,7 @@ impl Core {
                     self.seal_attached(id, category, &AttachmentChange::default(), &mut head, &mut rows)?;
                 }
             }
-            for (category, attached) in change.attachments.iter().filter(|_| head.head.erased.is_none()) {
+            for (category, attached) in change.attachments.iter().filter(|_| !erased) {
                 self.seal_attached(id, category, attached, &mut head, &mut rows)?;
             }
             heads.insert(id, head);

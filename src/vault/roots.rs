@@ -70,6 +70,11 @@ impl Roots {
         keys.drain(..older);
     }
 
+    /// Does this with the newest.
+    pub(super) fn with_newest<T, E: From<KeyringError>>(&self, with: impl FnOnce(&RootKey) -> Result<T, E>) -> Result<T, E> {
+        with(self.held().last().ok_or(KeyringError::RootKey)?)
+    }
+
     /// Opens the keyring in a vault's folder.
     pub(super) fn open(&self, dir: &Path, vault: VaultName) -> Result<(Keyring, Wrapped), RootError> {
         let wrapped: WrappedKeyring = serde_json::from_slice(&fs::read(dir.join(KEYRING))?).map_err(|_| KeyringError::Keyring)?;

@@ -16,6 +16,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Where tiles lie below `ledger/`, and where entries do.
+pub(super) const FOLDER: &str = "tile";
+pub(super) const ENTRIES: &str = "entries";
+
 /// How many hashes a tile has.
 pub(super) const WIDTH: u64 = 256;
 
@@ -56,6 +60,19 @@ pub(super) fn numbered(number: u64) -> String {
 /// How many hashes each level has for so many leaves, from level 0 upwards.
 fn levels(size: u64) -> impl Iterator<Item = u64> {
     std::iter::successors(Some(size), |count| Some(count / WIDTH)).take_while(|count| *count > 0)
+}
+
+/// The files below `ledger/` that never change again once a ledger has this size.
+pub(super) fn finished(size: u64) -> impl Iterator<Item = String> {
+    let whole = |(level, count): (usize, u64)| (0..count / WIDTH).map(move |number| format!("{FOLDER}/{level}/{}", numbered(number)));
+    levels(size).enumerate().flat_map(whole).chain((0..size / WIDTH).map(|number| format!("{ENTRIES}/{}", numbered(number))))
+}
+
+/// The files below `ledger/` that are unfinished in a ledger of this size.
+pub(super) fn unfinished(size: u64) -> impl Iterator<Item = String> {
+    let unfinished = levels(size).enumerate().filter(|(_, count)| !count.is_multiple_of(WIDTH));
+    let tiles = unfinished.map(|(level, count)| format!("{FOLDER}/{level}/{}.p/{}", numbered(count / WIDTH), count % WIDTH));
+    tiles.chain((!size.is_multiple_of(WIDTH)).then(|| format!("{ENTRIES}/{}", numbered(size / WIDTH))))
 }
 
 impl Tiles {

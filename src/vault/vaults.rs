@@ -9,6 +9,7 @@
 
 use super::{
     anchors::Anchors,
+    backup::{BackupError, KeyBackup},
     carry::CarryError,
     close::{self, KeyStanding},
     core::{Core, Listener, lock},
@@ -24,6 +25,7 @@ use super::{
     roots::{Roots, Wrapped},
 };
 use crate::{
+    calendar::Timestamp,
     identifier::VaultName,
     keyring::RootKey,
     relay::ports::{self, Entropy, StopCause, VaultFault},
@@ -128,8 +130,7 @@ impl Vaults {
         let data = settings.data;
         let vaults = data.join("vaults");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&vaults)?;
-        let lock = File::options().read(true).write(true).create(true).truncate(false).open(data.join("lock"))?;
-        hold(&lock)?;
+        let lock = hold_data_folder(&data)?;
         let around = Surroundings {
             filter,
             vaults,
@@ -173,6 +174,17 @@ impl Vaults {
         }
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// Backs up every keyring into this folder, in the place of the key backup that was there. Returns how many. Waits for the
+    /// disk, so not for an asynchronous task.
+    ///
+    /// # Errors
+    /// [`BackupError`]; the key backup that was there stays then.
+    pub fn back_up_keys(&self, folder: &Path, now: Timestamp) -> Result<usize, BackupError> {
+        let around = &self.0.around;
+        let names = self.names().map_err(|source| BackupError::Io { path: around.vaults.clone(), source })?;
+        around.roots.with_newest(|root| KeyBackup::of(&around.vaults, &names, root, around.roots.environment(), now)?.write(folder, root))
     }
 
     /// The vaults that have something to do before anyone asks: frames behind their manifest, or parcels to publish.
@@ -400,6 +412,16 @@ fn hold(lock: &File) -> Result<(), DataFolderError> {
         }
     }
     Err(DataFolderError::InUse)
+}
+
+/// Takes hold of a data folder, so that no daemon or command has it, as long as this lives.
+///
+/// # Errors
+/// [`DataFolderError`].
+pub fn hold_data_folder(data: &Path) -> Result<File, DataFolderError> {
+    let lock = File::options().read(true).write(true).create(true).truncate(false).open(data.join("lock"))?;
+    hold(&lock)?;
+    Ok(lock)
 }
 
 impl Shared {

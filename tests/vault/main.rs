@@ -8,6 +8,7 @@ mod support;
 mod anchors;
 mod answered;
 mod attached;
+mod backup;
 mod carry;
 mod carry_crash;
 mod carry_figures;

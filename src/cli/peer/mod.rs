@@ -178,6 +178,17 @@ impl Peer {
         self.settings.broker_settings()
     }
 
+    /// The payload of an envelope that is for this peer and from its relay; nothing is known of what it says.
+    #[must_use]
+    pub fn open_from_relay(&self, envelope: &[u8]) -> Option<Vec<u8>> {
+        let limits = Limits::default();
+        let own = |kid: &_| (kid == self.keys.decryption.kid()).then_some(&self.keys.decryption);
+        let decrypted = envelope::decrypt(envelope, own, &SuitePolicy::default(), &limits).ok()?;
+        let authentic =
+            (decrypted.kid() == self.keys.verification.kid()).then(|| decrypted.verify(&self.keys.verification, &limits).ok())??;
+        Some(authentic.payload().to_vec())
+    }
+
     /// Starts sending.
     #[must_use]
     pub fn publisher(&self, observer: Observer) -> Publisher {
