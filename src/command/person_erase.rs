@@ -73,10 +73,8 @@ impl PersonErase {
             (EraseResult::Erased, Some(change))
         };
         let facts = Facts {
-            basis: LegalBasis::RegisteredCopies,
-            authenticated: None,
             subjects: change.as_ref().map(|change| change.id).or(person.map(|person| person.id)).into_iter().collect(),
-            categories: Vec::new(),
+            ..Facts::of(LegalBasis::RegisteredCopies)
         };
         Outcome::answered(change.into_iter().collect(), facts, &Reply { status: "answered", result })
     }

@@ -5,10 +5,10 @@
 use super::{
     Digest, Event as _, Micros, Words,
     event::{
-        BallastFreed, FileInfected, FileUnreadable, ScannerStale, ScannerUnavailable, BrokerBlocked, BrokerConnected, BrokerLost, BrokerRefused, BrokerUnblocked, BrokerUnreachable, CarriedOver,
-        CarryingOver, DeliveryAbandoned, JournalFits, JournalFull, JournalLarge, NotAnchored, NotCarriedOver, QueueConsuming, QueueGone,
-        RoomBack, RoomLow, RoomOut, TreeHead, VaultCheckpointed, VaultClosed, VaultNotShrunk, VaultOpened, VaultRebuilding, VaultRebuilt,
-        VaultRecovered, VaultShrunk, VaultStopped,
+        BallastFreed, BrokerBlocked, BrokerConnected, BrokerLost, BrokerRefused, BrokerUnblocked, BrokerUnreachable, CarriedOver,
+        CarryingOver, DeliveryAbandoned, FileInfected, FileUnreadable, JournalFits, JournalFull, JournalLarge, NotAnchored, NotCarriedOver,
+        QueueConsuming, QueueGone, RoomBack, RoomLow, RoomOut, ScannerStale, ScannerUnavailable, TreeHead, VaultCheckpointed, VaultClosed,
+        VaultNotShrunk, VaultOpened, VaultRebuilding, VaultRebuilt, VaultRecovered, VaultShrunk, VaultStopped,
     },
 };
 use crate::{

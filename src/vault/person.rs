@@ -307,16 +307,17 @@ impl Core {
                 let sealed = self.seal(&row, &id.0)?;
                 rows.push((row, Some(sealed.into())));
             }
-            let gone = if head.head.erased.is_some() { std::mem::take(&mut head.held) } else { BTreeMap::new() };
+            let erased = head.head.erased.is_some();
+            let gone = if erased { std::mem::take(&mut head.held) } else { BTreeMap::new() };
             for (category, tags) in gone {
                 let chunks = (0_u32..).take(tags.0.len());
                 rows.extend(chunks.map(|chunk| (self.chunk_row(id, &category, chunk), None)));
             }
-            let attached: Vec<_> = head.attached.keys().filter(|_| head.head.erased.is_some()).cloned().collect();
+            let attached: Vec<_> = head.attached.keys().filter(|_| erased).cloned().collect();
             for category in attached {
                 self.seal_attached(id, &category, &AttachmentChange::default(), &mut head, &mut rows)?;
             }
-            for (category, holding) in change.holdings.iter().filter(|_| head.head.erased.is_none()) {
+            for (category, holding) in change.holdings.iter().filter(|_| !erased) {
                 let before = head.held.remove(category).unwrap_or_default();
                 let tags = self.seal_holding(id, category, holding, &mut rows)?;
                 take_away(&mut rows, before.0.len(), tags.0.len(), |chunk| self.chunk_row(id, category, chunk));
@@ -326,7 +327,7 @@ impl Core {
                     self.seal_attached(id, category, &AttachmentChange::default(), &mut head, &mut rows)?;
                 }
             }
-            for (category, attached) in change.attachments.iter().filter(|_| head.head.erased.is_none()) {
+            for (category, attached) in change.attachments.iter().filter(|_| !erased) {
                 self.seal_attached(id, category, attached, &mut head, &mut rows)?;
             }
             heads.insert(id, head);

@@ -4,7 +4,7 @@ use crate::support::*;
 use nakatsugi::{
     calendar::Timestamp,
     identifier::{PersonCode, PersonName},
-    record::{Head, PersonChange, PersonId, PersonNeed},
+    record::{Head, Listing, PersonChange, PersonId, PersonNeed},
     relay::ports::{Frame, Vault},
     vault::Tuning,
 };
@@ -43,6 +43,7 @@ fn change(number: u64) -> PersonChange {
         head: Head { revision: 1, ..Head::default() },
         linked: vec![name(number)],
         unlinked: vec![],
+        attachments: BTreeMap::new(),
         holdings: BTreeMap::from([(category(), holding(number, 600))]),
     }
 }
@@ -52,7 +53,7 @@ async fn request(vault: &Opened, number: u64, records: u64) -> Duration {
     let began = Instant::now();
     assert!(vault.recall(&message(message_number(number))).unwrap().is_none());
     let person = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % records;
-    let view = vault.view(&[PersonNeed { name: name(person), categories: vec![category()] }]).unwrap();
+    let view = vault.view(&[PersonNeed { name: name(person), categories: vec![category()], attachments: Listing::Left }]).unwrap();
     assert_eq!(view.persons[0].as_ref().unwrap().holdings.len(), 1);
     let answer = Frame { changes: vec![], ..frame(message_number(number), 0, 4_096) };
     vault.commit(answer).await.unwrap();

@@ -5,7 +5,7 @@ use crate::support::*;
 use nakatsugi::{
     identifier::PersonName,
     keyring::{Keyring, RootKey, RowKey, Tree, WrappedKeyring},
-    record::{Head, Holding, PersonChange, PersonNeed},
+    record::{Head, Holding, Listing, PersonChange, PersonNeed},
     relay::ports::{Frame, Vault},
 };
 use std::{
@@ -97,6 +97,7 @@ fn erasing(number: u64, person: u64) -> Frame {
         head: Head::default(),
         linked: vec![],
         unlinked: vec![name_of(person)],
+        attachments: BTreeMap::new(),
         holdings: BTreeMap::from([(category(), Holding::default())]),
     };
     Frame { changes: vec![change], ..frame(number, 0, 10) }
@@ -126,7 +127,7 @@ async fn what_was_erased_opens_under_no_key_that_is_left_neither_here_nor_in_an_
     fs::rename(older.join("keyring.json"), then.join("keyring.json")).unwrap();
 
     vault.commit(erasing(200, 127)).await.unwrap();
-    let need = PersonNeed { name: name_of(127), categories: vec![category()] };
+    let need = PersonNeed { name: name_of(127), categories: vec![category()], attachments: Listing::Left };
     assert_eq!(vault.view(&[need]).unwrap().persons, [None], "gone at once");
     assert!(matches!(name_of(127), PersonName::Code(_)));
     vault.care.carry_over(expires(0)).await.unwrap();
