@@ -437,7 +437,7 @@ mod tests {
                 .collect()
         };
         assert_eq!(bound("nakatsugi.self-info.1"), ["142051.self-info.*"]);
-        assert_eq!(bound("nakatsugi.record.1"), ["142051.person.*", "142051.record.*"]);
+        assert_eq!(bound("nakatsugi.record.1"), ["142051.attachment.*", "142051.person.*", "142051.record.*"]);
         assert_eq!(bound("nakatsugi.self-info.0"), ["141003.self-info.*"]);
     }
 

@@ -43,6 +43,7 @@ fn change(number: u64) -> PersonChange {
         head: Head { revision: 1, ..Head::default() },
         linked: vec![name(number)],
         unlinked: vec![],
+        attachments: BTreeMap::new(),
         holdings: BTreeMap::from([(category(), holding(number, 600))]),
         attachments: BTreeMap::new(),
     }

@@ -97,6 +97,7 @@ fn erasing(number: u64, person: u64) -> Frame {
         head: Head::default(),
         linked: vec![],
         unlinked: vec![name_of(person)],
+        attachments: BTreeMap::new(),
         holdings: BTreeMap::from([(category(), Holding::default())]),
         attachments: BTreeMap::new(),
     };
