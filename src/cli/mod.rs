@@ -18,6 +18,7 @@ mod init;
 mod keys;
 mod ledger;
 mod load;
+mod next;
 mod operate;
 pub mod peer;
 mod principal;

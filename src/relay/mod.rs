@@ -33,7 +33,7 @@ use ports::{
     Answer, Broker, Clock, DeadLetter, Delivery, Entropy, Examiner, MessageKey, Remembered, Repeated, ReplyKept, Ticket, Vault, VaultFault,
     Vaults,
 };
-pub(crate) use reply::{Composed, Encrypted};
+pub(crate) use reply::Composed;
 use ring::digest::{SHA256, digest};
 use std::{
     collections::{BTreeMap, BTreeSet},

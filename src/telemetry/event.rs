@@ -2,66 +2,14 @@
 //!
 //! Always: names and fields are stable; `schemas/log/events.schema.json` describes each, and a test holds both together.
 
-use super::{Digest, Field, Micros, Route, Words};
+pub use super::declare::Event;
+use super::declare::{Description, events};
+use super::{Digest, Micros, Route, Words};
 use crate::{
     envelope::Environment,
     identifier::{AmqpUser, BrokerName, MessageId, MessageType, PrincipalId, QueueName, TenantCode, VaultName},
     ledger::SignedHead,
 };
-use tracing::Level;
-
-/// The target of our events in `tracing`; the log takes no other.
-pub(super) const TARGET: &str = "nakatsugi";
-
-/// Something that happened.
-pub trait Event {
-    /// What is known of every event of this type.
-    const DESCRIPTION: Description;
-
-    /// Writes its line.
-    fn emit(&self);
-}
-
-/// What is known of every event of a type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Description {
-    /// Its name.
-    pub name: &'static str,
-    /// Its level.
-    pub level: Level,
-    /// Its fields, besides `time`, `level` and `event`.
-    pub fields: &'static [&'static str],
-}
-
-/// Declares events: a type, its name and level, its fields; and the list of all of them.
-macro_rules! events {
-    ($($(#[$doc:meta])* $event:ident = $name:literal, $level:ident { $($(#[$about:meta])* $field:ident: $type:ty),* $(,)? })+) => {
-        $(
-            $(#[$doc])*
-            #[derive(Debug, Clone, PartialEq, Eq)]
-            pub struct $event { $($(#[$about])* pub $field: $type),* }
-
-            impl Event for $event {
-                const DESCRIPTION: Description =
-                    Description { name: $name, level: Level::$level, fields: &[$(stringify!($field)),*] };
-
-                fn emit(&self) {
-                    tracing::event!(target: TARGET, Level::$level, event = $name, $($field = Field::value(&self.$field)),*);
-                }
-            }
-        )+
-
-        /// Every event.
-        pub const EVENTS: &[Description] = &[$($event::DESCRIPTION),+];
-
-        /// Emits one event of each type.
-        #[cfg(test)]
-        pub(super) fn emit_samples() {
-            use super::field::Sample;
-            $($event { $($field: Sample::sample()),* }.emit();)+
-        }
-    };
-}
 
 events! {
     /// The daemon has begun; nothing is served yet.

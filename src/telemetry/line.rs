@@ -3,11 +3,7 @@
 //! Always: one event is one line; text is escaped, so that nothing in a field can begin another line or member. Only events
 //! of our own target are taken.
 
-use super::{
-    Description, Event as _, Writer,
-    event::{LinesLost, TARGET},
-    writer::Urgency,
-};
+use super::{Description, Event as _, Writer, declare::TARGET, event::LinesLost, writer::Urgency};
 use crate::{calendar::Timestamp, config::LogFormat};
 use std::{cell::RefCell, fmt, fmt::Write as _, sync::Arc};
 use tracing::{

@@ -11,13 +11,15 @@
 //! `nothing-to-show` apart. Lines are never dropped silently. `schemas/log/events.schema.json` describes every event.
 //! Absent: what other crates say through `tracing`, for nobody knows what stands in it.
 
+mod declare;
 pub mod event;
 mod field;
 mod line;
 mod report;
 mod writer;
 
-pub use event::{Description, EVENTS, Event};
+pub use declare::{Description, Event};
+pub use event::EVENTS;
 pub use field::{Digest, Field, Micros, Route, Words};
 pub use line::Lines;
 pub use report::{broker, examiner, vault};

@@ -45,7 +45,6 @@ fn change(number: u64) -> PersonChange {
         unlinked: vec![],
         attachments: BTreeMap::new(),
         holdings: BTreeMap::from([(category(), holding(number, 600))]),
-        attachments: BTreeMap::new(),
     }
 }
 

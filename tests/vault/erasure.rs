@@ -99,7 +99,6 @@ fn erasing(number: u64, person: u64) -> Frame {
         unlinked: vec![name_of(person)],
         attachments: BTreeMap::new(),
         holdings: BTreeMap::from([(category(), Holding::default())]),
-        attachments: BTreeMap::new(),
     };
     Frame { changes: vec![change], ..frame(number, 0, 10) }
 }

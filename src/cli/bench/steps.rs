@@ -20,7 +20,7 @@ use crate::{
     ledger::Salt,
     record::PersonId,
     relay::{
-        Composed, Encrypted, Keys,
+        Composed, Keys,
         ports::{Answer, Frame, MessageKey, Vault as _},
     },
     tenant::{Copied, Permit, Route, TenantScope, Verified},
@@ -207,7 +207,7 @@ impl Steps<'_> {
             each(salted.collect(), |(verified, outcome, salt)| Composed::compose(verified, message(verified), outcome, salt, now).ok())?;
         let (sign, signed) = each(composed, |composed| composed.sign(&self.keys.signing).ok())?;
         let (encrypt, encrypted) = each(signed, |signed| signed.encrypt(now).ok())?;
-        let frames: Vec<_> = encrypted.into_iter().map(Encrypted::into_frame).collect();
+        let frames: Vec<_> = encrypted.into_iter().map(|reply| reply.into_frame()).collect();
         let frames = asked.into_iter().map(|(_, scope)| scope).zip(frames).collect();
         Ok(([decrypt, verify, scope, recall, view, handle, compose, sign, encrypt], frames))
     }
