@@ -2,7 +2,7 @@
 //!
 //! Always: the table is exhaustive; each line says one thing that the reader can do.
 
-use super::{CliError, ShareError, backup_errors, peer::PeerSettingsError};
+use super::{CliError, ShareError, backup_errors, demo::SiteError, peer::PeerSettingsError};
 use crate::{
     broker::BrokerError,
     config::{ConfigError, OpenError},
@@ -19,8 +19,13 @@ impl CliError {
     #[must_use]
     pub fn next(&self) -> &'static str {
         match self {
-            Self::Config(error) | Self::Open(OpenError::Config(error)) | Self::Serve(ServeError::Config(error)) => match error {
+            Self::Config(error)
+            | Self::Open(OpenError::Config(error))
+            | Self::Serve(ServeError::Config(error) | ServeError::Directory(OpenError::Config(error))) => match error {
                 ConfigError::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => FORBIDDEN,
+                ConfigError::Read { path, .. } if path.ends_with("root.key") => {
+                    "name the right file in the configuration; a lost root key comes back from its shares: nakatsugi keys shares restore"
+                }
                 ConfigError::Read { .. } => "name the right file, with --config or in the configuration; a new site: nakatsugi init FOLDER",
                 ConfigError::Line { .. } => "mend this line, then run: nakatsugi directory sign --key FILE",
                 ConfigError::Permissions { .. } => "if others could read it, take it for known: make a new one",
@@ -133,6 +138,7 @@ impl CliError {
                 "give a file with one row on each line, as schemas/body describes a row; to see all that is wrong: \
                  nakatsugi validate --type TYPE FILE.ndjson"
             }
+            Self::Site(SiteError::Broker(_)) => "see that the broker runs, and that its address and the files in --certificates are right",
             Self::Site(_) => "see that the folder is empty and yours, and that RabbitMQ is installed: deploy/needs rabbitmq-server",
             Self::Demo(_) => "run it again with --keep FOLDER and read serve.log in that folder",
             Self::Unhealthy { .. } => "do what stands beside each of them, then run: nakatsugi doctor",
