@@ -4,7 +4,7 @@ use crate::support::*;
 use nakatsugi::{
     identifier::Category,
     record::{
-        Attached, Attachment, AttachmentChange, Attachments, ContentName, FILE_BYTES, FileContent, FileDigest, FileFormat, Holding,
+        Attached, Attachment, AttachmentChange, Attachments, ContentName, FILE_BYTES, FileContent, FileDigest, FileFormat, Head, Holding,
         Listing, PersonChange, PersonNeed, RecordName,
     },
     relay::ports::{Frame, StopCause, Vault, VaultFault},
@@ -194,4 +194,42 @@ async fn files_of_many_categories_make_no_head_too_long() {
     vault.commit(frame).await.unwrap();
     let names: Vec<_> = categories.iter().take(40).map(|category| ContentName { category: category.clone(), ..name("a") }).collect();
     assert!(vault.contents(&names).unwrap().iter().all(|held| **held == *content));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_carry_over_takes_files_along_and_nothing_of_an_erased_person() {
+    let dir = tempfile::tempdir().unwrap();
+    let (content, later) = (bytes(7, 90_000), bytes(8, 30_000));
+    let first = site(dir.path(), never());
+    let vault = first.vault().await;
+    let mut list = Attachments::default();
+    list.replace(live("a", 1, &content)).unwrap();
+    vault.commit(attaching(0, &list, &[("a", &content)])).await.unwrap();
+    assert_eq!(vault.care.carry_over(expires(0)).await.unwrap().epoch, 2);
+    assert_eq!(listed(&vault, Listing::Shown).as_ref(), Some(&list));
+    assert_eq!(*vault.contents(&[name("a")]).unwrap()[0], *content);
+    // What was carried over and what came later are read alike, by the next process too.
+    list.replace(live("b", 1, &later)).unwrap();
+    vault.commit(attaching(1, &list, &[("b", &later)])).await.unwrap();
+    drop(vault);
+    first.vaults.close_all().await;
+    let second = site(&first.kill(), never());
+    let vault = second.vault().await;
+    let held: Vec<_> = vault.contents(&[name("a"), name("b")]).unwrap().iter().map(|content| content.to_vec()).collect();
+    assert_eq!(held, [content, later]);
+
+    let mut erasing = attaching(2, &Attachments::default(), &[]);
+    let change = &mut erasing.changes[0];
+    (change.attachments, change.holdings, change.linked, change.unlinked) = (BTreeMap::new(), BTreeMap::new(), vec![], vec![name_of(0)]);
+    change.head = Head { erased: Some(expires(0)), ..Head::default() };
+    vault.commit(erasing).await.unwrap();
+    assert_eq!(vault.care.carry_over(expires(1)).await.unwrap().epoch, 3);
+    let folder = second.folder();
+    drop(vault);
+    second.vaults.close_all().await;
+    second.kill();
+    nakatsugi::vault::filter::install().unwrap();
+    let store = open_store_at(&folder.join("store.3"));
+    let left: Vec<u8> = store.scan_prefix([2]).map(|row| row.unwrap().0[17]).collect();
+    assert!(!left.contains(&2) && !left.contains(&3), "{left:?}");
 }

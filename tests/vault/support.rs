@@ -326,7 +326,12 @@ pub(crate) async fn drain(outbox: &Outbox) -> Vec<(u64, Parcel)> {
 
 /// The store of a vault that is closed, opened without any of our guards.
 pub(crate) fn open_store(folder: &Path) -> sled::Db {
-    let config = sled::Config::new().path(folder.join("store")).segment_size(2 << 20).flush_every_ms(None);
+    open_store_at(&folder.join("store"))
+}
+
+/// The same, of a later epoch.
+pub(crate) fn open_store_at(store: &Path) -> sled::Db {
+    let config = sled::Config::new().path(store).segment_size(2 << 20).flush_every_ms(None);
     loop {
         // Sled lets go of its lock some time after it was dropped.
         match config.open() {
